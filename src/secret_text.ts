@@ -86,8 +86,13 @@ const optionValue = (match: string, start: string, value: string): string => {
   return `${start}${open}${REDACTED}${close}`;
 };
 
-const plainValue = (match: string, _before: string, name: string, _sign: string, value: string) =>
-  isSecretName(name) && isPlainValue(value) ? match.slice(0, -value.length) + REDACTED : match;
+/** Hides the last of four groups, of which the second is a name. */
+const valueIf =
+  (hides: (value: string) => boolean) =>
+  (match: string, _before: string, name: string, _sign: string, value: string): string =>
+    isSecretName(name) && hides(value) ? match.slice(0, -value.length) + REDACTED : match;
+const plainValue = valueIf(isPlainValue);
+const anyValue = valueIf((value) => !refersTo(value.replace(/^["']|["']$/g, "")));
 
 const PATTERNS: readonly Replace[] = [
   [
@@ -124,7 +129,7 @@ const PATTERNS: readonly Replace[] = [
   [/\b(login\s{1,5}\S{1,200}\s{1,5}password\s{1,5})\S{1,400}/g, `$1${REDACTED}`],
   ...PASSED.map(([programs, before, secret = VALUE]): Replace => [
     new RegExp(`(${call(programs)}${before})(${secret})`, "g"),
-    (match, start, value) => optionValue(match, start!, value!),
+    optionValue,
   ]),
   [
     new RegExp(
@@ -132,13 +137,13 @@ const PATTERNS: readonly Replace[] = [
         .raw`((?<![\w-])vault${GAP}{1,8}(?:login|token)${GAP}{1,8}(?:(?:lookup|revoke|renew|capabilities|-[\w-]{1,40})${GAP}{1,8}){0,4})(?=[^\s"'\\]{0,400}\d)([^\s"'=\\-][^\s"'=\\]{7,400})`,
       "g",
     ),
-    (match, start, value) => refersTo(value!) ? match : `${start}${REDACTED}`,
+    optionValue,
   ],
   [/(-pass(?:in|out)?[\s"',\\]{1,8}pass:)[^\s"'\\]{1,400}/g, `$1${REDACTED}`],
   // What is piped into something that reads a secret: `echo x | sudo -S y`.
   [
     /((?<![\w-])(?:echo|printf)\s{1,5}(?:-\w{1,3}\s{1,5}|\S{0,9}%s\S{0,9}\s{1,5}){0,2})("[^"\n]{1,400}"|'[^'\n]{1,400}'|[^\s"'|;&]{1,400})(?=\s{0,5}\|\s{0,5}[^\n|;&]{0,200}?(?:-\S{0,20}(?:stdin|token)|sudo\s(?:-\w+\s{1,5}){0,3}-\w{0,5}S|chpasswd)(?![\w-]))/g,
-    (match, start, value) => optionValue(match, start!, value!),
+    optionValue,
   ],
   // A line of a cookie jar.
   [
@@ -194,16 +199,12 @@ const PATTERNS: readonly Replace[] = [
     plainValue,
   ],
   [
-    /(?<![\w-])([A-Za-z][\w]{0,30}(?:-[\w]{1,30}){1,6})(:[ \t]{0,5})([^\s"'\\,;]{1,4096})/g,
-    (match, name, sign, value) =>
-      isSecretName(name!) && !refersTo(value!) ? `${name}${sign}${REDACTED}` : match,
+    /(?<![\w-])()([A-Za-z][\w]{0,30}(?:-[\w]{1,30}){1,6})(:[ \t]{0,5})([^\s"'\\,;]{1,4096})/g,
+    anyValue,
   ],
   [
-    /((?<!\S)--?([A-Za-z][\w-]{0,60})\s+)("[^"\n]{1,4096}"|'[^'\n]{1,4096}'|[^\s"'`&;|<>()\\-][^\s"'`&;|<>()\\]{0,4096})/g,
-    (match, option, name, value) =>
-      isSecretName(name!) && !refersTo(value!.replace(/^["']|["']$/g, ""))
-        ? `${option}${REDACTED}`
-        : match,
+    /((?<!\S)--?)([A-Za-z][\w-]{0,60})(\s+)("[^"\n]{1,4096}"|'[^'\n]{1,4096}'|[^\s"'`&;|<>()\\-][^\s"'`&;|<>()\\]{0,4096})/g,
+    anyValue,
   ],
   // A row with a name and a value.
   [
@@ -211,9 +212,8 @@ const PATTERNS: readonly Replace[] = [
     plainValue,
   ],
   [
-    /\b((?:set|setx|setenv)\s{1,5}(?:-\w{1,10}\s{1,5}){0,3}([A-Za-z_]\w{0,60})\s{1,5})([^\s;|&]{1,4096})/g,
-    (match, start, name, value) =>
-      isSecretName(name!) && !refersTo(value!) ? `${start}${REDACTED}` : match,
+    /\b((?:set|setx|setenv)\s{1,5}(?:-\w{1,10}\s{1,5}){0,3})([A-Za-z_]\w{0,60})(\s{1,5})([^\s;|&]{1,4096})/g,
+    anyValue,
   ],
 ];
 

@@ -31,6 +31,11 @@ export interface ShellFinding {
   broken: string | null;
 }
 
+/** What is found before anything is. */
+export function noFinding(): ShellFinding {
+  return { script: null, commands: [], problem: null, compound: false, moves: false, broken: null };
+}
+
 /** Shells that read POSIX scripts. */
 const POSIX_SHELL =
   /^r?(?:sh|bash|dash|zsh|ksh|ash|mksh|lksh|pdksh|oksh|loksh|yash|posh|hush|bosh|osh)[-.\d]*$/;
@@ -185,14 +190,7 @@ export function scriptOf(command: string): string | null {
   const words = joinedWords(command);
   const kind = shellKind(programName(words?.[0]?.text ?? ""));
   if (words === null || kind === null) return null;
-  const analysis: ShellFinding = {
-    script: null,
-    commands: [],
-    problem: null,
-    compound: false,
-    moves: false,
-    broken: null,
-  };
+  const analysis = noFinding();
   unwrapShell(analysis, words, kind, true, () => {});
   return analysis.script;
 }

@@ -2,7 +2,7 @@
  * Takes a command apart before it runs: its wrapper, its script, the simple commands in it.
  * @module
  */
-import { programName, shellKind, type ShellWord, unwrapShell } from "../shell_script.ts";
+import { noFinding, programName, shellKind, type ShellWord, unwrapShell } from "../shell_script.ts";
 import type { CommandAnalysis, CommandLine, ShellBudget, ShellScript } from "./command_builder.ts";
 import { shellBudget } from "./command_builder.ts";
 import { lexShell } from "./lexer.ts";
@@ -83,17 +83,7 @@ export function analyzeCommand(command: string | readonly string[]): CommandAnal
 }
 
 function nothing(): CommandAnalysis {
-  return {
-    argv: null,
-    script: null,
-    commands: [],
-    extras: [],
-    texts: [],
-    moves: false,
-    compound: false,
-    problem: null,
-    broken: null,
-  };
+  return { ...noFinding(), argv: null, extras: [], texts: [] };
 }
 
 function read(text: string): CommandAnalysis {

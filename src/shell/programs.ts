@@ -67,7 +67,7 @@ const MOVERS: ReadonlySet<string> = names("cd chdir pushd popd");
 /** Programs that run their arguments, or start the program that an argument names. */
 const RUNNERS: ReadonlySet<string> = new Set([
   ...names(
-    "sudo doas env nohup nice ionice chrt taskset timeout exec stdbuf setsid chroot unshare nsenter find fd " +
+    "sudo doas env nohup nice ionice chrt taskset timeout stdbuf setsid chroot unshare nsenter find fd " +
       "strace ltrace busybox toybox caffeinate arch systemd-run dbus-run-session xvfb-run npx bunx prlimit " +
       "pkexec fakeroot fakechroot tini dumb-init unbuffer torsocks torify proxychains proxychains4 start-stop-daemon " +
       "docker podman kubectl nerdctl npm pnpm yarn uv uvx pipx pipenv poetry hatch rye conda mamba " +
