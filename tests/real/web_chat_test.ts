@@ -187,8 +187,8 @@ for (const version of CODEX_VERSIONS) {
           api,
           headers: tenant("bob"),
           // A page that shows more than a body may hold sends what the bridge reads.
-          prepareSendMessagesRequest: ({ id, messages, body }) => ({
-            body: { ...body, id, messages: messages.slice(-1) },
+          prepareSendMessagesRequest: ({ id, messages, trigger, messageId, body }) => ({
+            body: { ...body, id, messages: messages.slice(-1), trigger, messageId },
           }),
         });
         const told = await readAll(
@@ -201,6 +201,18 @@ for (const version of CODEX_VERSIONS) {
           }),
         );
         assert.match(JSON.stringify(told), /You said: hello/);
+        // Asked anew, as `regenerate()` and the editing of a message do, the question would be put twice.
+        for (const change of [{ trigger: "regenerate-message" as const }, { messageId: "m" }]) {
+          const again = bob.sendMessages({
+            trigger: "submit-message",
+            chatId: "my-chat",
+            messageId: undefined,
+            messages: [user("hello")],
+            abortSignal: undefined,
+            ...change,
+          });
+          await assert.rejects(again, /notAllowed/);
+        }
         assert.equal((await call(`${api}/my-chat`, "bob")).body.messages.length, 2);
 
         // A failure is an error of the chat, with its words.
