@@ -231,7 +231,9 @@ export class TurnRun implements TurnOwner {
   refused(error: unknown): void {
     // It waited for another turn, and was stopped with that one.
     if (this.#isStopped && isRefusal(error, "turnTakesNone")) {
-      this.#finish({ by: "abort", reason: new TurnInterruptedError(this.partial()) });
+      const ended = this.#pendingOutcome;
+      const reason = new TurnInterruptedError(this.partial());
+      this.#finish(ended === null ? { by: "abort", reason } : { ...ended, stopped: true });
     }
     this.failed(error);
     this.#identified.reject(error);

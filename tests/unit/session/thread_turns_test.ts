@@ -1182,6 +1182,15 @@ test("a prompt that is interrupted while it waits for a turn that takes none is 
   it.turns.close();
 });
 
+test("a prompt whose time runs out while it waits for a turn that takes none is on no server", async () => {
+  const it = new Stage();
+  const run = it.start("hello", "turn/start", { timeoutMs: 5 });
+  it.started("review");
+  it.refuse(new RpcError("turn/start", -32603, "ActiveTurnNotSteerable { … }"));
+  assert.deepEqual(await run.settled, { by: "timeout", timeoutMs: 5, stopped: true });
+  it.turns.close();
+});
+
 test("an answer that names a turn after its prompt has failed is not the next prompt's", async () => {
   const it = new Stage();
   const late = it.start("one");
