@@ -13,7 +13,7 @@ export {
   readRateLimits,
   readThread,
 } from "./client/threads.ts";
-export { assertNotOpen, left } from "./client/open_threads.ts";
+export { assertNotOpen, takeUp } from "./client/open_threads.ts";
 export { EventQueue } from "./events/session_events.ts";
 export { endable } from "./history/endable.ts";
 export { McpCalls } from "./mcp/session_mcp.ts";

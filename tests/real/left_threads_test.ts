@@ -163,6 +163,40 @@ for (const version of CODEX_VERSIONS) {
       assert.equal((await session.ask("on", { hooks })).assistantText, "You said: on");
     }));
 
+  test(`a thread that is asked for twice at once is taken from its store one after the other [${version}]`, () =>
+    inWorld(version, async (world) => {
+      const client = await world.connect();
+      const kept = new MemoryThreadStore();
+      let [loading, most] = [0, 0];
+      const store = {
+        load: async (threadId: string) => {
+          most = Math.max(most, ++loading);
+          await new Promise((resolve) => setTimeout(resolve, 20));
+          loading--;
+          return await kept.load(threadId);
+        },
+        append: (...what: Parameters<typeof kept.append>) => kept.append(...what),
+      };
+      const { cwd } = world;
+      const first = await client.startSession({ cwd, store });
+      const { threadId } = first;
+      await first.ask("hello");
+      await first.release();
+      const stop = new AbortController();
+      const given = rejection(client.resumeSession(threadId, { cwd, store, signal: stop.signal }));
+      const [next, beside] = [
+        client.resumeSession(threadId, { cwd, store }),
+        rejection(client.resumeSession(threadId, { cwd, store })),
+      ];
+      // Whoever gives up does not wait until the files are in place; whoever comes next does.
+      stop.abort(new Error("enough"));
+      assert.equal(await given, stop.signal.reason);
+      assert.equal((await (await next).ask("there?")).assistantText, "You said: there?");
+      assert.ok(await beside instanceof ThreadInUseError);
+      assert.equal(most, 1, "no file is replaced that a session's codex writes to");
+      await (await next).release();
+    }));
+
   test(`the end of a session that has failed leaves its thread to the next one [${version}]`, () =>
     inWorld(version, async (world) => {
       const client = await world.connect();

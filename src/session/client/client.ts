@@ -11,6 +11,7 @@ import {
   takeArgument,
   takeOptions,
 } from "../../check/mod.ts";
+import { abortable } from "../../async.ts";
 import { RpcError, UnsupportedError } from "../../errors/mod.ts";
 import { defined } from "../../json.ts";
 import { mergeHooks } from "../../plugin/validate.ts";
@@ -156,11 +157,13 @@ export class Client implements AsyncDisposable {
     const { store, signal } = given;
     signal?.throwIfAborted();
     await this.#core.ready(signal);
-    await this.#internals.left(this.#opener.threads, threadId, signal);
+    const { makePortable, takeUp } = this.#internals;
     const portable = store === undefined
       ? undefined
-      : await this.#internals.makePortable(this.#core, store, "resumeSession", threadId);
-    await portable?.materialise(threadId, signal);
+      : await makePortable(this.#core, store, "resumeSession", threadId);
+    // A file that a session's codex writes to by now must not be replaced.
+    const put = async () => await portable?.materialise(threadId);
+    await abortable(takeUp(this.#opener.threads, threadId, signal, put), signal);
     if (store === undefined) await this.#assertKept("resumeSession", threadId, signal);
     const cwd = given.cwd ??
       (await this.#internals.readThread(this.#core, threadId, defined({ signal }))).cwd;

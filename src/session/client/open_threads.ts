@@ -43,7 +43,7 @@ function isOpen({ sessions }: OpenThreads<OpenedThread>, threadId: string): bool
  * Settles when no session has the thread any more: what the one before says of it last would count for the next one. One that
  * has failed, and that nobody has ended, leaves it now.
  */
-export async function left(
+async function left(
   threads: OpenThreads<OpenedThread>,
   threadId: string,
   signal: AbortSignal | undefined,
@@ -59,13 +59,16 @@ export async function left(
   signal?.throwIfAborted();
 }
 
-/** Opens the thread when those who asked for it before have it or have left it. `open` is told whether somebody has taken it meanwhile. */
-export function takeUp<Opened extends OpenedThread>(
-  threads: OpenThreads<Opened>,
+/**
+ * Opens the thread, or puts its files in place, when those who asked for it before have it or have left it. `open` is told whether
+ * somebody has taken it meanwhile.
+ */
+export function takeUp<T>(
+  threads: OpenThreads<OpenedThread>,
   threadId: string,
   signal: AbortSignal | undefined,
-  open: (isTaken: () => boolean) => Promise<Opened>,
-): Promise<Opened> {
+  open: (isTaken: () => boolean) => Promise<T>,
+): Promise<T> {
   const isTaken = () => threads.taken.has(threadId) || isOpen(threads, threadId);
   const before = Promise.resolve(threads.taken.get(threadId));
   const opened = before.then(() => left(threads, threadId, signal)).then(() => open(isTaken));

@@ -10,7 +10,7 @@ import {
   PermissionDeniedError,
   ThreadInUseError,
 } from "../../errors/mod.ts";
-import { objectOf, stringOf } from "../../json.ts";
+import { stringOf } from "../../json.ts";
 import { fileSystem, isPermissionError } from "../../platform/fs.ts";
 import type { FileSystem } from "../../platform/mod.ts";
 import { codexHome, DEFAULTS, type RuntimeCore } from "../../runtime/mod.ts";
@@ -89,24 +89,21 @@ export class PortableThread {
   }
 
   /** Puts what the store holds where codex looks for it. Nothing is done when the store has no such thread. */
-  async materialise(threadId: string, signal: AbortSignal | undefined): Promise<void> {
-    await abortable(
-      this.#alone(async () => {
-        const lines = await this.#load(threadId);
-        if (lines === null) return;
-        const home = codexHome(this.#core);
-        if (home === null) {
-          throw threadStoreError("Where this codex keeps threads is not known: set CODEX_HOME.");
-        }
-        const put = await this.#permitted(
-          home,
-          () => materialise(this.#core, this.#files, { home, threadId, lines }),
-        );
-        this.#take(put);
-        this.#givenUp = put.givenUp;
-      }),
-      signal,
-    );
+  materialise(threadId: string): Promise<void> {
+    return this.#alone(async () => {
+      const lines = await this.#load(threadId);
+      if (lines === null) return;
+      const home = codexHome(this.#core);
+      if (home === null) {
+        throw threadStoreError("Where this codex keeps threads is not known: set CODEX_HOME.");
+      }
+      const put = await this.#permitted(
+        home,
+        () => materialise(this.#core, this.#files, { home, threadId, lines }),
+      );
+      this.#take(put);
+      this.#givenUp = put.givenUp;
+    });
   }
 
   #take({ count, file, bytes, name }: Omit<MaterialisedThread, "givenUp">): void {
@@ -428,8 +425,7 @@ export class PortableThread {
     whole: boolean,
   ): Promise<{ path: string | null; name: string | null }> {
     const result = await this.#core.callNow("thread/read", { threadId, includeTurns: whole });
-    const thread = objectOf(result, "thread") ?? {};
-    return { path: stringOf(thread, "path"), name: stringOf(thread, "name") };
+    return { path: stringOf(result, "thread", "path"), name: stringOf(result, "thread", "name") };
   }
 }
 

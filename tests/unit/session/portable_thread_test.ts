@@ -115,7 +115,7 @@ test("a store that does not answer keeps nobody waiting, and is asked one thing 
       Promise.resolve({ [Symbol.asyncIterator]: () => ({ next: () => new Promise(() => {}) }) }),
   };
   const reading = new PortableThread(core as never, stuck, "resumeSession", ID);
-  await assert.rejects(reading.materialise(ID, undefined), late);
+  await assert.rejects(reading.materialise(ID), late);
 });
 
 test("what a store has kept without saying so is not stored again, also when the file has grown", async () => {
