@@ -221,12 +221,10 @@ export class EventQueue<Event extends Queued = TurnEvent> {
   /** Forgets what is queued, and ends. */
   discard(): void {
     this.#events = [];
-    this.#sizes = [];
     this.#head = 0;
     this.#text = "";
     this.#pieces = [];
     this.#missed = 0;
-    this.#characters = 0;
     this.end();
   }
 

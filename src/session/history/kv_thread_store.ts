@@ -10,7 +10,7 @@
  */
 import { checkArgument, checkOptions, shape } from "../../check/mod.ts";
 import { messageOf, ThreadInUseError } from "../../errors/mod.ts";
-import { isJsonObject } from "../../json.ts";
+import { isJsonObject, type JsonValue, memberOf } from "../../json.ts";
 import { type KvDatabase, type KvKey, kvKind, kvPrefixKind, patientKv } from "../../kv.ts";
 import {
   checkAppend,
@@ -85,14 +85,15 @@ export class KvThreadStore implements ThreadStore {
       if (!ok) {
         // Deno asks a remote database again when an answer was lost: what was faster may be this very write.
         const { value } = await this.#kv.get(this.#key(threadId, "batch", at));
-        if (!isJsonObject(value) || value["append"] !== append) {
-          throw new ThreadInUseError(threadId);
-        }
+        const by = memberOf(value as JsonValue, "append");
+        if (by !== append) throw new ThreadInUseError(threadId);
       }
     } catch (error) {
-      if (error instanceof ThreadInUseError) await this.#sweep(threadId, at, (by) => by === append);
-      if (error instanceof ThreadInUseError) throw error;
-      throw threadStoreError(`Storing a thread failed: ${messageOf(error)}`, error);
+      if (!(error instanceof ThreadInUseError)) {
+        throw threadStoreError(`Storing a thread failed: ${messageOf(error)}`, error);
+      }
+      await this.#sweep(threadId, at, (by) => by === append);
+      throw error;
     }
     // Whoever else wrote for these lines has lost.
     await this.#sweep(threadId, at, (by) => by !== append);

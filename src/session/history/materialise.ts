@@ -6,7 +6,7 @@
  * @module
  */
 import { ThreadInUseError, UnsupportedError } from "../../errors/mod.ts";
-import { asList, isJsonObject, stringOf } from "../../json.ts";
+import { asList, memberOf, stringOf } from "../../json.ts";
 import { type FileSystem, realPath } from "../../platform/mod.ts";
 import { featureSince, isRefusal, supports } from "../../protocol/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
@@ -222,7 +222,7 @@ async function linesFrom(
 /** A codex that has the thread in memory would go on with that. */
 async function assertNotLoaded(core: RuntimeCore, threadId: string): Promise<void> {
   const loaded = await core.callNow("thread/loaded/list", {});
-  if (isJsonObject(loaded) && asList(loaded["data"]).includes(threadId)) {
+  if (asList(memberOf(loaded, "data")).includes(threadId)) {
     throw new ThreadInUseError(threadId, { data: { reason: "loadedAndOlder" } });
   }
 }

@@ -12,7 +12,7 @@
  * A fork, and a thread that was taken back, begin with the files that they are based on.
  * @module
  */
-import { type JsonObject, numberOf, objectOf, parseObject, stringOf } from "../../json.ts";
+import { numberOf, objectOf, parseObject, stringOf } from "../../json.ts";
 import { threadStoreError } from "./thread_store.ts";
 
 /** A line of a stored thread. */
@@ -89,8 +89,7 @@ export function isBase(file: string, { threadId }: RolloutBase): boolean {
 
 /** What a file's first line says it is based on; `null` when it is whole by itself. Codex 0.169; older ones copy. */
 export function baseOf(firstLine: string): RolloutBase | null {
-  const base = objectOf(objectOf(parsed(firstLine), "payload") ?? {}, "history_base");
-  if (base === null) return null;
+  const base = objectOf(parseObject(firstLine), "payload", "history_base");
   const threadId = stringOf(base, "thread_id");
   const endByte = numberOf(base, "end_byte_offset");
   const endOrdinal = numberOf(base, "end_ordinal_exclusive");
@@ -100,7 +99,7 @@ export function baseOf(firstLine: string): RolloutBase | null {
 
 /** How a file's first line says that the file is written, and by which codex. */
 export function modeOf(firstLine: string): { mode: string; writer: string | null } {
-  const payload = objectOf(parsed(firstLine), "payload") ?? {};
+  const payload = objectOf(parseObject(firstLine), "payload");
   return {
     mode: stringOf(payload, "history_mode") ?? "legacy",
     writer: stringOf(payload, "cli_version"),
@@ -109,18 +108,14 @@ export function modeOf(firstLine: string): { mode: string; writer: string | null
 
 /** The number that codex gave a line, or `null`. */
 export function ordinalOf(line: string): number | null {
-  return numberOf(parsed(line), "ordinal");
+  return numberOf(parseObject(line), "ordinal");
 }
 
 /** The turn whose end a line says, or `null`. */
 export function endedTurn(line: string): string | null {
   if (!line.includes('"task_complete"')) return null;
-  const payload = objectOf(parsed(line), "payload") ?? {};
+  const payload = objectOf(parseObject(line), "payload");
   return stringOf(payload, "type") === "task_complete" ? stringOf(payload, "turn_id") : null;
-}
-
-function parsed(line: string): JsonObject {
-  return parseObject(line) ?? {};
 }
 
 /** Whole lines at the beginning of some bytes, and how many bytes they are. Throws what is no text. */

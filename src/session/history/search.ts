@@ -127,7 +127,7 @@ async function* occurrencesOf(
 ): AsyncGenerator<TextHit> {
   const params = { threadId, searchTerm: text };
   for await (const hit of pagesOf(core, "thread/searchOccurrences", params, PAGE, signal)) {
-    const range = objectOf(hit, "snippetMatchRange") ?? {};
+    const range = objectOf(hit, "snippetMatchRange");
     yield {
       turnId: stringOf(hit, "turnId") ?? "",
       itemId: stringOf(hit, "itemId") ?? "",
