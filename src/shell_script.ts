@@ -135,9 +135,9 @@ export function unwrapShell(
 
 /** What runs a text as a command, or spells words in another way, by the grammars of Windows. */
 const HIDES = {
-  cmd: /[%^!]|\w"["\w]/,
+  cmd: /[%^!]|\w"\w/,
   powershell:
-    /`(?![nrt])[a-z]|\b(?:iex|invoke-expression|scriptblock|frombase64string)\b|\s-enc|\[char\]|(?<!&)&\s*"?[$(]|(?:^|[\s;{(])\.\s*"?[$(]|\w"["\w]|\w'\w*'|^-$/i,
+    /`(?![nrt])[a-z]|\b(?:iex|invoke-expression|scriptblock|frombase64string)\b|\s-enc|\[char\]|(?<!&)&\s*"?[$(]|(?:^|[\s;{(])\.\s*"?[$(]|\w"\w|\w'\w+'|^-$/i,
 };
 
 /** `powershell -Command …` and `cmd /c …` have their own grammar: what is more than plain words may be run in any order. */
@@ -176,7 +176,8 @@ function unwrapWindows(
   if (HIDES[kind].test(script) || words.slice(index).some(({ literal }) => !literal)) {
     analysis.broken ??= UNKNOWN_SCRIPT;
   }
-  const found = script.split(/[^\w./\\:=+@~-]+/).filter((text) => text !== "")
+  // Two quotes are one, or nothing: 'don''t', r''m.
+  const found = script.replace(/""|''/g, "").split(/[^\w./\\:=+@~-]+/).filter((text) => text !== "")
     .map((text) => ({ text, literal: true }));
   if (found.length > 0) analysis.commands.push(found);
   return true;
