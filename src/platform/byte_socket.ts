@@ -95,10 +95,12 @@ async function connectDeno(
   return { write: (bytes) => queue = queue.then(() => writeAll(bytes)), close: end };
 }
 
-async function connectPort({ host, port, tls }: PortAddress, signal: AbortSignal) {
-  const hostname = host;
-  if (!tls) return await Deno.connect({ hostname, port, signal });
-  const connection = await Deno.connectTls({ hostname, port, alpnProtocols: HTTP });
+async function connectPort({ host: hostname, port, tls }: PortAddress, signal: AbortSignal) {
+  const plain = await Deno.connect({ hostname, port, signal });
+  plain.setNoDelay();
+  if (!tls) return plain;
+  // Deno.connectTls() can't be ended while nobody answers, and would keep the script.
+  const connection = await Deno.startTls(plain, { hostname, alpnProtocols: HTTP });
   const leave = () => connection.close();
   signal.addEventListener("abort", leave, { once: true });
   try {

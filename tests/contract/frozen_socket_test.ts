@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { writeFile } from "node:fs/promises";
-import { createServer, type Server, type Socket } from "node:net";
+import { connect, createServer, type Server, type Socket } from "node:net";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import process from "node:process";
@@ -48,6 +48,30 @@ for (const scheme of ["ws", "wss"]) {
     } finally {
       for (const socket of sockets) socket.destroy();
       await new Promise((resolve) => server.close(resolve));
+    }
+  });
+}
+
+for (const scheme of ["ws", "wss"]) {
+  test(`a script that gives up on a ${scheme}:// server whose host says nothing ends`, async () => {
+    if (!onDeno) return; // Only there is there a way to take no connections.
+    using listener = Deno.listen({ hostname: "127.0.0.1", port: 0, tcpBacklog: 1 });
+    const { port } = listener.addr;
+    const waiting = Array.from({ length: 4 }, () => connect(port, "127.0.0.1"));
+    for (const each of waiting) each.on("error", () => {});
+    const script = fileURLToPath(new URL("./_give_up_script.ts", import.meta.url));
+    const args = ["run", "-A", "--no-check", script, `${scheme}://127.0.0.1:${port}`];
+    const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
+    const late = setTimeout(() => child.kill("SIGKILL"), 20_000);
+    try {
+      let said = "";
+      child.stdout.on("data", (text) => said += text);
+      const code = await new Promise((resolve) => child.once("close", resolve));
+      assert.match(said, /did not answer within 300 ms/);
+      assert.equal(code, 0);
+    } finally {
+      clearTimeout(late);
+      for (const each of waiting) each.destroy();
     }
   });
 }
