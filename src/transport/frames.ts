@@ -3,6 +3,7 @@
  * @module
  */
 import { abortable } from "../async.ts";
+import { messageOf } from "../errors/mod.ts";
 import { type ByteSocket, type ByteSocketAddress, connectBytes } from "../platform/byte_socket.ts";
 
 /** What is used of a WebSocket; the standard one has it, and that of Workers' `fetch`. */
@@ -92,8 +93,8 @@ export class FrameSocket implements SocketLike {
   readonly #reader = new FrameReader({
     text: (data) => this.#tell("message", { data }),
     ping: (payload) => this.#frame(0xa, payload),
-    close: (code) => {
-      this.#code = code;
+    close: (code, reason) => {
+      this.#end = { code, reason };
       if (!this.#closed) this.#frame(0x8, new Uint8Array(0));
       this.#socket?.close();
     },
@@ -103,7 +104,7 @@ export class FrameSocket implements SocketLike {
   #onHead: ((head: string) => void) | undefined;
   /** What came with the head of an answer, as text. */
   #rest = "";
-  #code = 1006;
+  #end: SocketEvent = { code: 1006 };
   #closed = false;
 
   /** Connects and upgrades, until the signal aborts. Rejects with the runtime's error, or with {@linkcode NoUpgrade}. */
@@ -115,7 +116,7 @@ export class FrameSocket implements SocketLike {
       bytes: (chunk) => this.#bytes(chunk),
       closed: () => {
         this.#onHead?.("");
-        this.#tell("close", { code: this.#code });
+        this.#tell("close", this.#end);
       },
     }, signal);
     try {
@@ -176,9 +177,9 @@ export class FrameSocket implements SocketLike {
   #frames(chunk: Uint8Array): void {
     try {
       this.#reader.push(chunk);
-    } catch {
+    } catch (error) {
       // No frames: nothing that comes after can be understood.
-      this.#code = 1002;
+      this.#end = { code: 1002, reason: messageOf(error) };
       this.#socket?.close();
     }
   }
@@ -216,7 +217,7 @@ export interface FrameSink {
   /** The other side asks for a sign of life; to be answered with the same payload. */
   ping(payload: Uint8Array): void;
   /** The other side ends the connection. */
-  close(code: number): void;
+  close(code: number, reason: string): void;
 }
 
 /** Takes frames out of a stream of bytes, and joins those of one message. */
@@ -257,6 +258,8 @@ export class FrameReader {
     if ((first & 0x70) !== 0) throw new TypeError("a frame with reserved bits");
     if ((second & 0x80) !== 0) throw new TypeError("a masked frame of a server");
     const short = second & 0x7f;
+    // They are answered in full.
+    if ((first & 0x08) !== 0 && short > 125) throw new TypeError("a control frame of that length");
     const head = 2 + (short === 126 ? 2 : short === 127 ? 8 : 0);
     this.#needed = head;
     if (buffer.length < head) return 0;
@@ -288,7 +291,10 @@ export class FrameReader {
         this.#partBytes = 0;
         return;
       case 0x8:
-        return this.#sink.close(payload.length < 2 ? 1005 : payload[0]! << 8 | payload[1]!);
+        return this.#sink.close(
+          payload.length < 2 ? 1005 : payload[0]! << 8 | payload[1]!,
+          new TextDecoder().decode(payload.subarray(2)),
+        );
       case 0x9:
         return this.#sink.ping(payload);
       case 0xa:

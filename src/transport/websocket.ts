@@ -312,7 +312,7 @@ export class WebSocketTransport implements Transport {
     socket.addEventListener("error", (event) => failure = event.message ?? "");
     socket.addEventListener("close", ({ code, reason }) => {
       if (this.#closing !== undefined) return this.#end({});
-      const why = reason || failure || "no close frame";
+      const why = reason || failure || (code === 1006 ? "no close frame" : "no reason");
       this.#end({
         error: new ConnectionClosedError(
           `The app server at ${origin} closed the connection (${why}, code ${code ?? "unknown"}).`,

@@ -5,6 +5,8 @@ import type { AddressInfo } from "node:net";
 import { inspect } from "node:util";
 import { ConnectionClosedError } from "../../src/errors/mod.ts";
 import { Runtime } from "../../src/runtime/runtime.ts";
+import { acceptFor } from "../../src/transport/frames.ts";
+import type { TransportClosed } from "../../src/transport/transport.ts";
 import { upgradeByFetch, webSocketTransport } from "../../src/transport/websocket.ts";
 import { test } from "../_harness.ts";
 
@@ -58,6 +60,35 @@ test("the name and the password of an address are told to who answers there, but
     await new Promise((resolve) => server.close(resolve));
   }
   assert.deepEqual(heard, [`Basic ${btoa("ann:p\xc3\xa9")}`, "Bearer t"]);
+});
+
+test("a connection that the server ends tells the server's reason, or that it spoke no WebSocket", async () => {
+  const frames = [
+    [[0x88, 7, 0x03, 0xf0, ...new TextEncoder().encode("spent")], /\(spent, code 1008\)/],
+    [[0x88, 2, 0x03, 0xe8], /\(no reason, code 1000\)/],
+    [[0xc1, 0], /\(a frame with reserved bits, code 1002\)/],
+  ] as const;
+  for (const [frame, told] of frames) {
+    const server = createServer((socket) => {
+      socket.on("error", () => {});
+      socket.once("data", async (head) => {
+        const key = /sec-websocket-key: (\S+)/i.exec(head.toString("latin1"))![1]!;
+        socket.write(`HTTP/1.1 101 Yes\r\nSec-WebSocket-Accept: ${await acceptFor(key)}\r\n\r\n`);
+        socket.write(Uint8Array.from(frame));
+      });
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const url = `ws://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    try {
+      const transport = await webSocketTransport({ url })({});
+      const ended = await new Promise<TransportClosed>((closed) =>
+        transport.start({ bytes() {}, text() {}, closed })
+      );
+      assert.match((ended.error as Error).message, told);
+    } finally {
+      await new Promise((resolve) => server.close(resolve));
+    }
+  }
 });
 
 test("an upgrade by fetch ends although the refusal does not", async () => {

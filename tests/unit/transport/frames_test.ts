@@ -10,7 +10,7 @@ function reader(maxBytes = 1 << 20): { reader: FrameReader; seen: unknown[] } {
     reader: new FrameReader({
       text: (message) => seen.push(message),
       ping: (payload) => seen.push(["ping", payload.length]),
-      close: (code) => seen.push(["close", code]),
+      close: (code, reason) => seen.push(["close", code, reason]),
     }, maxBytes),
   };
 }
@@ -57,14 +57,15 @@ test("FrameReader joins fragments around control frames, and characters cut in t
   each.push(serverFrame(0x01, bytes.slice(0, 1)));
   each.push(serverFrame(0x89, text("hi")));
   each.push(serverFrame(0x80, bytes.slice(1)));
-  each.push(serverFrame(0x88, new Uint8Array([0x03, 0xe8])));
-  assert.deepEqual(seen, [["ping", 2], "é", ["close", 1000]]);
+  each.push(serverFrame(0x88, new Uint8Array([0x03, 0xe8, 0x62, 0x79, 0x65])));
+  assert.deepEqual(seen, [["ping", 2], "é", ["close", 1000, "bye"]]);
 });
 
 test("FrameReader refuses what no server sends", () => {
   assert.throws(() => reader().reader.push(new Uint8Array([0xc1, 0])), /reserved/);
   assert.throws(() => reader().reader.push(new Uint8Array([0x81, 0x80])), /masked/);
   assert.throws(() => reader().reader.push(new Uint8Array([0x83, 0])), /unknown/);
+  assert.throws(() => reader().reader.push(new Uint8Array([0x89, 126])), /control frame/);
   assert.throws(() => reader(10).reader.push(serverFrame(0x81, text("x".repeat(11)))), /limit/);
 });
 
