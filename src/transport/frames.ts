@@ -40,6 +40,8 @@ const GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 const MAX_HEAD_BYTES = 16 * 1024;
 /** As much of a refusal's body as is told. */
 const MAX_REST_BYTES = 200;
+/** Answers to pings that wait at once: whoever asks without end and reads none must not fill the memory. */
+const MAX_PONGS = 16;
 /** Beyond what any message of codex has been; the limit of its own is checked above. */
 const MAX_MESSAGE_BYTES = 1024 * 1024 * 1024;
 
@@ -92,10 +94,14 @@ export class FrameSocket implements SocketLike {
   readonly #listeners: Map<string, ((event: SocketEvent) => void)[]> = new Map();
   readonly #reader = new FrameReader({
     text: (data) => this.#tell("message", { data }),
-    ping: (payload) => this.#frame(0xa, payload),
+    ping: (payload) => {
+      if (this.#pongs === MAX_PONGS) return;
+      this.#pongs++;
+      void this.#frame(0xa, payload).then(() => this.#pongs--);
+    },
     close: (code, reason) => {
       this.#end = { code, reason };
-      if (!this.#closed) this.#frame(0x8, new Uint8Array(0));
+      if (!this.#closed) void this.#frame(0x8, new Uint8Array(0));
       this.#socket?.close();
     },
   }, MAX_MESSAGE_BYTES);
@@ -106,6 +112,7 @@ export class FrameSocket implements SocketLike {
   #rest = "";
   #end: SocketEvent = { code: 1006 };
   #closed = false;
+  #pongs = 0;
 
   /** Connects and upgrades, until the signal aborts. Rejects with the runtime's error, or with {@linkcode NoUpgrade}. */
   async open(to: ByteSocketAddress, upgrade: Upgrade, signal: AbortSignal): Promise<void> {
@@ -133,13 +140,13 @@ export class FrameSocket implements SocketLike {
   }
 
   send(text: string): void {
-    if (!this.#closed) this.#frame(0x1, new TextEncoder().encode(text));
+    if (!this.#closed) void this.#frame(0x1, new TextEncoder().encode(text));
   }
 
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#frame(0x8, new Uint8Array([0x03, 0xe8]));
+    void this.#frame(0x8, new Uint8Array([0x03, 0xe8]));
   }
 
   terminate(): void {
@@ -150,11 +157,12 @@ export class FrameSocket implements SocketLike {
     this.#listeners.set(type, [...this.#listeners.get(type) ?? [], listener]);
   }
 
-  #frame(opcode: Opcode, payload: Uint8Array): void {
+  async #frame(opcode: Opcode, payload: Uint8Array): Promise<void> {
     const mask = crypto.getRandomValues(new Uint8Array(4));
     const bytes = encodeFrame(opcode, payload, mask);
     this.bufferedAmount += bytes.length;
-    void this.#socket?.write(bytes).then(() => this.bufferedAmount -= bytes.length);
+    await this.#socket?.write(bytes);
+    this.bufferedAmount -= bytes.length;
   }
 
   #bytes(chunk: Uint8Array): void {

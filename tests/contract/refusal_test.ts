@@ -69,27 +69,60 @@ test("a connection that the server ends tells the server's reason, or that it sp
     [[0xc1, 0], /\(a frame with reserved bits, code 1002\)/],
   ] as const;
   for (const [frame, told] of frames) {
-    const server = createServer((socket) => {
-      socket.on("error", () => {});
-      socket.once("data", async (head) => {
-        const key = /sec-websocket-key: (\S+)/i.exec(head.toString("latin1"))![1]!;
-        socket.write(`HTTP/1.1 101 Yes\r\nSec-WebSocket-Accept: ${await acceptFor(key)}\r\n\r\n`);
-        socket.write(Uint8Array.from(frame));
-      });
-    });
-    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-    const url = `ws://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    try {
+    await upgrading((socket) => void socket.write(Uint8Array.from(frame)), async (url) => {
       const transport = await webSocketTransport({ url })({});
       const ended = await new Promise<TransportClosed>((closed) =>
         transport.start({ bytes() {}, text() {}, closed })
       );
       assert.match((ended.error as Error).message, told);
-    } finally {
-      await new Promise((resolve) => server.close(resolve));
-    }
+    });
   }
 });
+
+test("of a flood of pings some are answered, and no answers pile up", async () => {
+  const answers = Promise.withResolvers<number>();
+  const flood = (socket: Socket) => {
+    let bytes = 0;
+    socket.on("data", (chunk) => bytes += chunk.length);
+    socket.once("close", () => answers.resolve((bytes - CLOSE_BYTES) / PONG_BYTES));
+    socket.write(new Uint8Array(2000).map((_, at) => at % 2 === 0 ? 0x89 : 0));
+    socket.write(Uint8Array.of(0x81, 2, 0x7b, 0x7d));
+  };
+  await upgrading(flood, async (url) => {
+    const transport = await webSocketTransport({ url })({});
+    await new Promise<void>((heard) =>
+      transport.start({ bytes() {}, text: () => heard(), closed() {} })
+    );
+    await transport.close({ graceMs: 100 });
+    const count = await answers.promise;
+    assert.ok(count >= 1 && count < 500, `${count} answers`);
+  });
+});
+
+/** Of the client: masked, the one with a code. */
+const PONG_BYTES = 6;
+const CLOSE_BYTES = 8;
+
+/** A server that upgrades each connection, and then does something with it. */
+async function upgrading(
+  then: (socket: Socket) => void,
+  work: (url: string) => Promise<void>,
+): Promise<void> {
+  const server = createServer((socket) => {
+    socket.on("error", () => {});
+    socket.once("data", async (head) => {
+      const key = /sec-websocket-key: (\S+)/i.exec(head.toString("latin1"))![1]!;
+      socket.write(`HTTP/1.1 101 Yes\r\nSec-WebSocket-Accept: ${await acceptFor(key)}\r\n\r\n`);
+      then(socket);
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  try {
+    await work(`ws://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  } finally {
+    await new Promise((resolve) => server.close(resolve));
+  }
+}
 
 test("an upgrade by fetch ends although the refusal does not", async () => {
   await streaming(": slow\n\n", async (port) => {
