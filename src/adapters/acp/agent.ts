@@ -16,8 +16,8 @@ import {
   isJsonObject,
   type JsonObject,
   type JsonValue,
+  memberOf,
   numberOf,
-  objectOf,
   objectsOf,
   stringOf,
 } from "../../json.ts";
@@ -182,8 +182,8 @@ class Agent {
   /** A prompt without a login would fail after the user has written it. */
   async #assertLogin(signal: AbortSignal): Promise<void> {
     const told = await this.#client.runtime.request("account/read", {}, { signal });
-    if (!isJsonObject(told) || told["requiresOpenaiAuth"] !== true) return;
-    if (isJsonObject(told["account"])) return;
+    if (memberOf(told, "requiresOpenaiAuth") !== true) return;
+    if (isJsonObject(memberOf(told, "account"))) return;
     const message = "Codex has no login. Run `codex login` in a terminal, then try again.";
     throw new Fault(FAULTS.authRequired, message);
   }
@@ -370,15 +370,13 @@ const LOGIN = {
 };
 
 function abilitiesOf(params: JsonObject): ClientAbilities {
-  const can = objectOf(params, "clientCapabilities") ?? {};
-  const session = objectOf(can, "session") ?? {};
-  const has = (object: JsonObject, key: string) => objectOf(object, key) !== null;
+  const told = (...path: string[]) => memberOf(params, "clientCapabilities", ...path);
   return {
     // No part of the schema; Zed says it, and agents for Zed use it.
-    terminalOutput: objectOf(can, "_meta")?.["terminal_output"] === true,
-    notices: has(session, "notices"),
-    compaction: has(session, "compaction"),
-    forms: has(objectOf(can, "elicitation") ?? {}, "form"),
+    terminalOutput: told("_meta", "terminal_output") === true,
+    notices: isJsonObject(told("session", "notices")),
+    compaction: isJsonObject(told("session", "compaction")),
+    forms: isJsonObject(told("elicitation", "form")),
   };
 }
 

@@ -97,7 +97,7 @@ export function threadOfNotification(
   params: JsonObject,
 ): { id: string; create: boolean } | null {
   if (method === "thread/started") {
-    const id = stringOf(objectOf(params, "thread") ?? {}, "id");
+    const id = stringOf(params, "thread", "id");
     return id === null ? null : { id, create: true };
   }
   const delta = isDelta(method, params);
@@ -109,7 +109,7 @@ export function threadOfNotification(
 /** The thread that the result of a call tells of. */
 export function threadOfResult(method: string, result: JsonObject): string | null {
   if (!Object.hasOwn(RESULTS, method)) return null;
-  return stringOf(objectOf(result, "thread") ?? {}, "id");
+  return stringOf(result, "thread", "id");
 }
 
 /** What a notification makes of its thread; `null` when the thread is gone. */
@@ -139,7 +139,7 @@ export function reduceThread(
     case "thread/settings/updated":
       return mergeSettings(thread, objectOf(params, "threadSettings") ?? {});
   }
-  const turnId = stringOf(params, "turnId") ?? stringOf(objectOf(params, "turn") ?? {}, "id");
+  const turnId = stringOf(params, "turnId") ?? stringOf(params, "turn", "id");
   if (turnId === null) return thread;
   return reduceTurn(thread, turnId, method, params, bounds);
 }

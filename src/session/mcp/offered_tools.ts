@@ -15,6 +15,7 @@ import { fileSystem } from "../../platform/fs.ts";
 import { canRead } from "../../platform/mod.ts";
 import { featureSince, isRefusal, supports } from "../../protocol/mod.ts";
 import { isAttached, isRemote, readHomeFile, type RuntimeCore } from "../../runtime/mod.ts";
+import { firstLine } from "../history/rollout_files.ts";
 import type { ResolvedProfile } from "../profile.ts";
 import { LEAVING_MS, whenClosed } from "../thread/when_closed.ts";
 import { keyOf, rememberedTools } from "./begun_with.ts";
@@ -131,27 +132,10 @@ async function begunWith(core: RuntimeCore, threadId: string): Promise<readonly 
     null
   );
   const path = stringOf(result, "thread", "path");
-  if (path === null || !canRead(path)) return [];
-  const line = await firstLine(path).catch(() => "");
-  return line === "" ? [] : toolsInMeta(line).map(keyOf);
-}
-
-/** Longer than any first line of a thread's file that was seen: instructions and tools are in it. */
-const MAX_LINE_BYTES = 8 << 20;
-const PIECE_BYTES = 64 << 10;
-
-async function firstLine(path: string): Promise<string> {
   const files = fileSystem();
-  if (files === null) return "";
-  const pieces: Uint8Array[] = [];
-  for (let at = 0; at < MAX_LINE_BYTES;) {
-    const piece = await files.readAt(path, at, PIECE_BYTES);
-    const end = piece.indexOf(10);
-    pieces.push(end < 0 ? piece : piece.subarray(0, end));
-    if (end >= 0 || piece.length === 0) return await new Blob(pieces as BlobPart[]).text();
-    at += piece.length;
-  }
-  return "";
+  if (path === null || files === null || !canRead(path)) return [];
+  const line = await firstLine(files, path).catch(() => "");
+  return line === "" ? [] : toolsInMeta(line).map(keyOf);
 }
 
 /** The tools in the first line of a thread's file: `session_meta`, whose `dynamic_tools` are as they were sent (0.104 to 0.169). */

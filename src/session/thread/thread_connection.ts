@@ -4,7 +4,7 @@
  */
 import { abortable, Latch } from "../../async.ts";
 import { type ConnectionClosedError, messageOf } from "../../errors/mod.ts";
-import { isJsonObject, type JsonObject, objectOf, stringOf } from "../../json.ts";
+import { isJsonObject, type JsonObject, stringOf } from "../../json.ts";
 import type { OversizeMessage, RpcNotification } from "../../rpc/mod.ts";
 import { isAttached } from "../../runtime/mod.ts";
 import { failedMcpServer, lateCommand, type SessionEvents } from "../events/session_events.ts";
@@ -184,6 +184,5 @@ export class ThreadConnection {
 
 /** The turn that has come to its own end. */
 function completedTurn(params: JsonObject): string | null {
-  const turn = objectOf(params, "turn") ?? {};
-  return turn["status"] === "completed" ? stringOf(turn, "id") : null;
+  return stringOf(params, "turn", "status") === "completed" ? stringOf(params, "turn", "id") : null;
 }
