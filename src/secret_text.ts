@@ -9,7 +9,7 @@ export const REDACTED: string = "[redacted]";
 
 /** A cheap look that most texts do not pass. */
 const SUSPICIOUS =
-  /sk[-_]|rk_|eyJ|gh[pousr]_|github_pat_|glpat-|npm_|hf_|gsk_|xai-|pypi-|whsec_|shpat_|dop_v1_|hvs\.|SG\.|ya29\.|AKIA|ASIA|AIza|xox|hooks\.slack|AGE-SECRET|BEGIN |auth|bearer|cookie|token|secret|pass|pwd|_pat(?![a-z])|(?:\b|\\[nrt])pat\b|jwt|dsn|sig|credential|key|webhook|connection|conn|curl|mysql|mariadb|sshpass|_ur[li]|redis-cli|\blogin\b|sqlcmd|\bbcp\b|isql|ldap|mongo|mosquitto|\b(?:un)?zip\b|ipmitool|openssl|sudo|vault|smbclient|rpcclient|\t(?:TRUE|FALSE)\t/i;
+  /sk[-_]|rk_|eyJ|gh[pousr]_|glpat-|npm_|hf_|gsk_|xai-|pypi-|whsec_|shpat_|dop_v1_|hvs\.|SG\.|ya29\.|AKIA|ASIA|AIza|xox|hooks\.slack|BEGIN |auth|bearer|cookie|token|secret|pass|pwd|_pat(?![a-z])|(?:\b|\\[nrt])pat\b|jwt|dsn|sig|credential|key|webhook|conn|curl|mysql|mariadb|_ur[li]|redis-cli|\blogin\b|sqlcmd|\bbcp\b|isql|ldap|mongo|mosquitto|\b(?:un)?zip\b|ipmitool|openssl|sudo|vault|smbclient|rpcclient|\t(?:TRUE|FALSE)\t/i;
 
 type Replace = [pattern: RegExp, by: string | ((match: string, ...groups: string[]) => string)];
 
@@ -91,6 +91,7 @@ const valueIf =
   (hides: (value: string) => boolean) =>
   (match: string, _before: string, name: string, _sign: string, value: string): string =>
     isSecretName(name) && hides(value) ? match.slice(0, -value.length) + REDACTED : match;
+const everyValue = valueIf(() => true);
 const plainValue = valueIf(isPlainValue);
 const anyValue = valueIf((value) => !refersTo(value.replace(/^["']|["']$/g, "")));
 
@@ -105,9 +106,14 @@ const PATTERNS: readonly Replace[] = [
     `$1${REDACTED}`,
   ],
   [/\b((?:set-)?cookie:\s{0,5})[^\r\n"']+/gi, `$1${REDACTED}`],
-  [/\b(?:sk|sess)-[A-Za-z0-9_-]{8,}/g, REDACTED],
-  [/\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*/g, REDACTED],
-  [/\b(?:gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,})/g, REDACTED],
+  [
+    /\b(?:(?:sk|sess)-[A-Za-z0-9_-]{8,}|eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*|SG(?:\.[A-Za-z0-9_-]{10,}){2})/g,
+    REDACTED,
+  ],
+  [
+    /\b(?:(?:gh[pousr]|npm|hf|gsk)_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}|AGE-SECRET-KEY-1[A-Z0-9]{20,})/g,
+    REDACTED,
+  ],
   [
     /\b(?:(?:AKIA|ASIA)[0-9A-Z]{16}|AIza[0-9A-Za-z_-]{35}|xox[abporse]-[A-Za-z0-9.-]{10,})/g,
     REDACTED,
@@ -116,9 +122,6 @@ const PATTERNS: readonly Replace[] = [
     /\b(?:[sr]k_(?:live|test)_|glpat-|xai-|pypi-|whsec_|shp(?:at|ca|pa|ss)_|dop_v1_|ya29\.|hvs\.)[A-Za-z0-9_-]{10,}/g,
     REDACTED,
   ],
-  [/\b(?:npm|hf|gsk)_[A-Za-z0-9]{20,}/g, REDACTED],
-  [/\bSG\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}/g, REDACTED],
-  [/\bAGE-SECRET-KEY-1[A-Z0-9]{20,}/g, REDACTED],
   [/(hooks\.slack\.com\/(?:services|workflows)\/)[A-Za-z0-9/_-]{8,}/g, `$1${REDACTED}`],
   // Passwords may hold `/` and `@`; what follows a host's port is none.
   [
@@ -151,17 +154,13 @@ const PATTERNS: readonly Replace[] = [
     `$1${REDACTED}`,
   ],
   [
-    /(\\{0,8}["'])(?:name|key|header|variable)\1\s{0,5}:\s{0,5}\1([A-Za-z_][\w.-]{0,60})\1\s{0,5},\s{0,20}\1value\1\s{0,5}:\s{0,5}\1((?:(?!\1)[\s\S]){1,8192})\1/g,
-    (match, quote, name, value) =>
-      isSecretName(name!)
-        ? `${match.slice(0, -(value!.length + quote!.length))}${REDACTED}${quote}`
-        : match,
+    /(\\{0,8}["'])(?:name|key|header|variable)\1\s{0,5}:\s{0,5}\1([A-Za-z_][\w.-]{0,60})(\1\s{0,5},\s{0,20}\1value\1\s{0,5}:\s{0,5}\1)((?:(?!\1)[\s\S]){1,8192})(?=\1)/g,
+    everyValue,
   ],
   // The words of a command line, as JSON within text.
   [
-    /((\\{0,8}["'])--?([A-Za-z][\w-]{0,60})\2\s{0,5},\s{0,20}\2)((?:(?!\2)[\s\S]){1,8192})\2/g,
-    (match, start, quote, name, value) =>
-      isSecretName(name!) && !value!.startsWith("-") ? `${start}${REDACTED}${quote}` : match,
+    /(\\{0,8}["'])--?([A-Za-z][\w-]{0,60})(\1\s{0,5},\s{0,20}\1)((?!-)(?:(?!\1)[\s\S]){1,8192})(?=\1)/g,
+    everyValue,
   ],
   // Settings, shell assignments, query strings and command-line options.
   [
@@ -177,16 +176,12 @@ const PATTERNS: readonly Replace[] = [
   ],
   // A header or setting that is one word of a command: `--header 'apikey: …'`.
   [
-    /(["'])([A-Za-z_][\w-]{0,60})(:[ \t]{1,5})((?:(?!\1)[^\n]){1,4096})\1/g,
-    (match, quote, name, sign, value) =>
-      isSecretName(name!) && isPlainValue(value!)
-        ? `${quote}${name}${sign}${REDACTED}${quote}`
-        : match,
+    /(["'])([A-Za-z_][\w-]{0,60})(:[ \t]{1,5})((?:(?!\1)[^\n]){1,4096})(?=\1)/g,
+    plainValue,
   ],
   [
-    /<([A-Za-z_][\w.-]{0,60})>([^<\n]{1,4096})<\/\1>/g,
-    (match, name, value) =>
-      isSecretName(name!) && !refersTo(value!.trim()) ? `<${name}>${REDACTED}</${name}>` : match,
+    /(<)([A-Za-z_][\w.-]{0,60})(>)([^<\n]{1,4096})(?=<\/\2>)/g,
+    anyValue,
   ],
   // A line of YAML, of an ini file, of a header, in a diff or with its number too.
   [
