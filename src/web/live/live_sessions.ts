@@ -330,7 +330,8 @@ export class LiveSessions {
     for (const [id, live] of this.#live) {
       if (!live.idle || now - live.usedAt < this.#parts.idleMs) continue;
       this.#live.delete(id);
-      this.#move(id, live.release()).catch(() => {});
+      // Each lease is renewed all the time: those that nobody needs would take the time of the others.
+      this.#move(id, live.release().then(() => this.#node?.release(id))).catch(() => {});
     }
   }
 

@@ -11,7 +11,7 @@ import { test } from "../../_harness.ts";
 const sessionId = `sess_${"a".repeat(32)}`;
 
 /** A bridge in a cluster of which nobody else is there. */
-function node(client: object, store = new MemorySessionStore(), tail?: EventTail) {
+function node(client: object, store = new MemorySessionStore(), tail?: EventTail, idleMs = 60_000) {
   const owners = new MemorySessionOwners();
   const thread = { threadId: "t", askStream: never, close: done, release: done };
   const bridge = createBridge({
@@ -27,7 +27,7 @@ function node(client: object, store = new MemorySessionStore(), tail?: EventTail
     cwd: "/",
     authorize: () => "ann",
     onError: () => {},
-    store,
+    ...{ store, idleMs },
     cluster: {
       ...{ url: "http://127.0.0.1:9/", owners, secret: "x".repeat(32) },
       ...(tail === undefined ? { leaseMs: 1_000 } : { tail, leaseMs: 60_000 }),
@@ -78,6 +78,31 @@ test("a session that another node took while it was read is not served here, and
   // Nor does anybody wait for what was never begun.
   await assert.rejects(adapter.readSession("ann", sessionId), moved);
   assert.equal(reads, 1);
+  await bridge.close();
+  clearInterval(alive);
+});
+
+test("a session that nobody uses is anybody's, and costs no renewals", async () => {
+  const alive = setInterval(() => {}, 60_000);
+  const released = Promise.withResolvers<void>();
+  const thread = { threadId: "t", askStream: never, close: done, release: () => released.promise };
+  const { bridge, owners } = node(
+    { startSession: () => Promise.resolve(thread) },
+    ...[new MemorySessionStore(), undefined, 20] as const,
+  );
+  const { sessionId } = await bridge.adapter.createSession("ann");
+  const isMine = async () => (await owners.claim(sessionId, "http://other", 1_000)).mine;
+  const givenUp = Promise.withResolvers<void>();
+  const release = owners.release.bind(owners);
+  owners.release = async (...args) => {
+    await release(...args);
+    givenUp.resolve();
+  };
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  assert.equal(await isMine(), false, "its thread is open here");
+  released.resolve();
+  await givenUp.promise;
+  assert.equal(await isMine(), true);
   await bridge.close();
   clearInterval(alive);
 });
