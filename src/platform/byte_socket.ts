@@ -73,11 +73,12 @@ async function connectDeno(
   };
   const read = async () => {
     try {
+      const buffer = new Uint8Array(64 * 1024);
       for (;;) {
-        const buffer = new Uint8Array(64 * 1024);
         const count = await connection.read(buffer);
         if (count === null) break;
-        sink.bytes(buffer.subarray(0, count));
+        // A copy: what is kept until its message is whole may be many small pieces.
+        sink.bytes(buffer.slice(0, count));
       }
     } catch {
       // A connection that can't be read has ended.

@@ -4,6 +4,7 @@ import type { Buffer } from "node:buffer";
 import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { ConnectionClosedError } from "../../src/errors/mod.ts";
+import { connectBytes } from "../../src/platform/byte_socket.ts";
 import { Runtime } from "../../src/runtime/runtime.ts";
 import { acceptFor } from "../../src/transport/frames.ts";
 import { unixTransport } from "../../src/transport/unix.ts";
@@ -75,4 +76,16 @@ test("a server that leaves right after the upgrade is noticed at once", async ()
       );
     },
   );
+});
+
+test("a small piece of a message that is not whole yet holds no large buffer", async () => {
+  await served((socket) => socket.write("x"), async (path, gone) => {
+    const piece = Promise.withResolvers<Uint8Array>();
+    const sink = { bytes: piece.resolve, closed: () => {} };
+    const socket = await connectBytes({ path }, sink, new AbortController().signal);
+    const held = (await piece.promise).buffer.byteLength;
+    socket.close();
+    await gone;
+    assert.ok(held < 1024, `${held} bytes`);
+  });
 });
