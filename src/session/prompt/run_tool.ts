@@ -70,6 +70,7 @@ export async function runTool(
     const checked = await checkArguments(tool, args);
     // The model's mistake, not the tool's: nobody but the model is told.
     if (!checked.ok) return failed(misfit(checked.issues), null);
+    if (context.signal.aborted) return failed("The turn has ended.", null);
     return { ...shapeResult(await tool.run(checked.value, context)), error: null };
   } catch (error) {
     const why = messageOf(error).slice(0, MAX_TOOL_TEXT);

@@ -166,6 +166,21 @@ test("what a model or a tool said wrong does not fill its context", async () => 
   }
 });
 
+test("no tool begins when its turn has ended while its arguments were checked", async () => {
+  const over = new AbortController();
+  let ran = 0;
+  const validate = async (value: unknown) => {
+    await Promise.resolve();
+    over.abort();
+    return { value };
+  };
+  const slow = { "~standard": { version: 1 as const, vendor: "test", validate } };
+  const tools = { t: { ...tool(() => ++ran), inputSchema: slow } };
+  const context = { ...CONTEXT, signal: over.signal };
+  const { response, error } = await runTool(tools, "t", {}, context);
+  assert.deepEqual([ran, response["success"], error], [0, false, null]);
+});
+
 test("arguments that do not fit go back to the model with the reason, and never reach run", async () => {
   const standard = {
     "~standard": {
