@@ -3,7 +3,7 @@
  * @module
  */
 import { messageOf, type OutputIssue } from "../errors/mod.ts";
-import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
+import { asList, isJsonObject, type JsonObject, type JsonValue, objectOf } from "../json.ts";
 import { memberPath } from "../check/mod.ts";
 import { Pattern } from "./pattern.ts";
 
@@ -166,7 +166,7 @@ function checkAll(
   if (schema["const"] !== undefined && !isEqual(schema["const"], value, all)) {
     report("expected the one given value");
   }
-  for (const sub of Array.isArray(allOf) ? allOf : []) issues.push(...below(sub));
+  for (const sub of asList(allOf)) issues.push(...below(sub));
   if (Array.isArray(anyOf)) reportClosest(anyOf.map(below), issues, report);
   if (Array.isArray(oneOf)) {
     const outcomes = oneOf.map(below);
@@ -187,7 +187,7 @@ function checkAll(
     if (schema["uniqueItems"] === true && hasDoubles(value, all)) {
       report("expected different items");
     }
-    const tuple = Array.isArray(schema["prefixItems"]) ? schema["prefixItems"] : [];
+    const tuple = asList(schema["prefixItems"]);
     value.forEach((item, at) =>
       check(item, tuple[at] ?? schema["items"], memberPath(path, at), all, issues, 0)
     );
@@ -236,8 +236,8 @@ function checkObject(
   all: Check,
   descend: (member: JsonValue, schema: JsonValue | undefined, path: string) => void,
 ): void {
-  const properties = isJsonObject(schema["properties"]) ? schema["properties"] : {};
-  for (const key of Array.isArray(schema["required"]) ? schema["required"] : []) {
+  const properties = objectOf(schema, "properties") ?? {};
+  for (const key of asList(schema["required"])) {
     all.spend(1);
     if (!Object.hasOwn(value, String(key))) report(`expected the key ${JSON.stringify(key)}`);
   }
@@ -253,7 +253,7 @@ function checkObject(
     // The name is a value as well: what is wrong with it is told at its place.
     descend(key, schema["propertyNames"], at);
     const others = isJsonObject(together) && Object.hasOwn(together, key) ? together[key] : [];
-    for (const other of Array.isArray(others) ? others : []) {
+    for (const other of asList(others)) {
       all.spend(1);
       if (Object.hasOwn(value, String(other))) continue;
       report(

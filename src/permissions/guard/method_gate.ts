@@ -2,7 +2,14 @@
  * The gate in front of raw requests: a low-level call gets no further than a session would.
  * @module
  */
-import { asList, isJsonObject, type JsonObject, type JsonValue, kindOf } from "../../json.ts";
+import {
+  asList,
+  isJsonObject,
+  type JsonObject,
+  type JsonValue,
+  kindOf,
+  objectOf,
+} from "../../json.ts";
 import { InvalidArgumentError, PermissionDeniedError, PolicyError } from "../../errors/mod.ts";
 import { isAbsolutePath, resolvePath } from "../../platform/mod.ts";
 import {
@@ -136,7 +143,7 @@ function methodNeeds(
 
 function threadNeeds(params: JsonObject, base: string | undefined): PermissionNeed[] {
   const cwd = cwdOf(params, base);
-  const config = isJsonObject(params["config"]) ? params["config"] : {};
+  const config = objectOf(params, "config") ?? {};
   const needs = [...configNeeds(config, cwd), ...sharedNeeds(params, base)];
   const sandbox = params["sandbox"] ?? null;
   if (sandbox !== null) needs.push(...sandboxNeeds(sandbox, cwd));
@@ -163,7 +170,7 @@ function turnNeeds(params: JsonObject, base: string | undefined): PermissionNeed
 
 /** Whether a thread says itself how far its commands reach, so that the user's configuration does not. */
 function namesSandbox(params: JsonObject): boolean {
-  const config = isJsonObject(params["config"]) ? params["config"] : {};
+  const config = objectOf(params, "config") ?? {};
   return [
     params["sandbox"],
     params["permissions"],
@@ -274,7 +281,7 @@ function consentRefusal(
     return unattendedRefusal(method, "thread", null, {}, context);
   }
   if (reach !== "thread" && reach !== "turn" && reach !== "exec") return null;
-  const config = isJsonObject(params["config"]) ? params["config"] : {};
+  const config = objectOf(params, "config") ?? {};
   const sandbox = params["sandboxPolicy"] ?? params["sandbox"] ?? config["sandbox_mode"] ?? null;
   const asked = params["approvalPolicy"] ?? config["approval_policy"] ?? null;
   if (sandbox === null) {
@@ -346,7 +353,7 @@ function unattendedRefusal(
     return null;
   }
   // A profile that is spelled out has been looked at; one by name may be anything.
-  const config = isJsonObject(params["config"]) ? params["config"] : {};
+  const config = objectOf(params, "config") ?? {};
   const spelled = reach === "thread" && config["default_permissions"] !== undefined &&
     (params["permissions"] ?? null) === null &&
     !configNeeds({

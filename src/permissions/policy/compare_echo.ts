@@ -3,7 +3,7 @@
  * @module
  */
 import { type PolicyMismatch, PolicyMismatchError } from "../../errors/mod.ts";
-import { isJsonObject, type JsonObject, type JsonValue, stringOf } from "../../json.ts";
+import { asList, isJsonObject, type JsonObject, type JsonValue, stringOf } from "../../json.ts";
 import { isInside, isSamePath } from "../../platform/mod.ts";
 import type { EffectivePolicy } from "./policy.ts";
 import type { ApprovalPolicy, SandboxPolicy, WorkspaceWritePolicy } from "../types.ts";
@@ -132,7 +132,7 @@ function rootsOf(
   echo: JsonValue | undefined,
   narrowed: string[],
 ): { writableRoots?: string[] } {
-  const confirmed = (Array.isArray(echo) ? echo : []).filter((root) => typeof root === "string");
+  const confirmed = asList(echo).filter((root) => typeof root === "string");
   const covered = (root: string, by: readonly string[]) =>
     by.some((one) => isInside(root, one) || isInside(asked.realPath(root) ?? root, one));
   const roots = (own.writableRoots ?? []).filter((root) => {

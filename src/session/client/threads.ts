@@ -177,7 +177,7 @@ export async function readThread(
     if (thread === null) throw error;
     return thread;
   });
-  const thread = isJsonObject(result) && isJsonObject(result["thread"]) ? result["thread"] : {};
+  const thread = objectOf(result, "thread") ?? {};
   return { ...toSummary(thread), turns: objectsOf(thread, "turns").map(toTurn) };
 }
 

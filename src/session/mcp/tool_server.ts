@@ -11,7 +11,9 @@ import {
   type JsonObject,
   type JsonValue,
   memberOf,
+  objectOf,
   parseObject,
+  stringOf,
 } from "../../json.ts";
 import { serveLoopback } from "../../platform/fs.ts";
 import type { HttpHead, HttpReply, HttpRequest, HttpServer } from "../../platform/mod.ts";
@@ -189,7 +191,7 @@ export class ToolServer {
       if (method === "notifications/cancelled") cancel(service, client, message["params"]);
       return answer(202);
     }
-    const params = isJsonObject(message["params"]) ? message["params"] : {};
+    const params = objectOf(message, "params") ?? {};
     switch (method) {
       case "initialize":
         return answer(200, success(id, greeting(params)), { "mcp-session-id": newToken() });
@@ -272,15 +274,11 @@ function listed({ name, description, inputSchema }: ToolSpec): JsonObject {
 
 /** Where a call comes from, as codex says in `_meta`. */
 function placeOf(meta: JsonValue | undefined): Omit<ServedCall, "tool" | "arguments"> {
-  const said: JsonObject = isJsonObject(meta) ? meta : {};
-  const more = said["x-codex-turn-metadata"];
-  const turn: JsonObject = isJsonObject(more) ? more : {};
-  const text = (value: JsonValue | undefined) =>
-    typeof value === "string" && value !== "" ? value : null;
+  const turn = "x-codex-turn-metadata";
   return {
-    threadId: text(said["threadId"]) ?? text(turn["thread_id"]),
-    turnId: text(turn["turn_id"]),
-    callId: text(said["callId"]),
+    threadId: stringOf(meta, "threadId") || stringOf(meta, turn, "thread_id") || null,
+    turnId: stringOf(meta, turn, "turn_id") || null,
+    callId: stringOf(meta, "callId") || null,
   };
 }
 

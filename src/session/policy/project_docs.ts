@@ -3,7 +3,7 @@
  * project's root. Before 0.150 it reads them whatever its permission profile says, also through links.
  * @module
  */
-import type { JsonObject, JsonValue } from "../../json.ts";
+import { asList, type JsonObject, type JsonValue } from "../../json.ts";
 import type { EffectivePolicy } from "../../permissions/mod.ts";
 import { isInside, parentPath } from "../../platform/mod.ts";
 
@@ -32,7 +32,7 @@ export function projectDocs(
   look: FileLook,
 ): ProjectDocs {
   if (readRoots === "all") return { config: {}, note: null };
-  const own = (Array.isArray(more) ? more : []).filter((name) => typeof name === "string");
+  const own = asList(more).filter((name) => typeof name === "string");
   const { directories, found } = projectOf(cwd, readRoots, look);
   const config: JsonObject = {
     project_doc_fallback_filenames: own,

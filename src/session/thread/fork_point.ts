@@ -4,7 +4,7 @@
  * @module
  */
 import { InvalidArgumentError, RpcValidationError } from "../../errors/mod.ts";
-import { isJsonObject, type JsonObject, objectOf, objectsOf } from "../../json.ts";
+import { type JsonObject, objectOf, objectsOf } from "../../json.ts";
 import { supports } from "../../protocol/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
 
@@ -49,7 +49,7 @@ export async function planFork(
     { threadId, includeTurns: true },
     signal === undefined ? {} : { signal },
   );
-  const thread = isJsonObject(read) && isJsonObject(read["thread"]) ? read["thread"] : {};
+  const thread = objectOf(read, "thread") ?? {};
   return { params: {}, drop: turnsBehind(objectsOf(thread, "turns"), { after, before }) };
 }
 

@@ -5,7 +5,14 @@
  */
 import { delay, stopwatch } from "../../../async.ts";
 import { CheckpointError, messageOf } from "../../../errors/mod.ts";
-import { isJsonObject, type JsonObject, numberOf, parseObject, stringOf } from "../../../json.ts";
+import {
+  asList,
+  isJsonObject,
+  type JsonObject,
+  numberOf,
+  parseObject,
+  stringOf,
+} from "../../../json.ts";
 import { fileSystem, isMissing, isTaken, treeFiles } from "../../../platform/fs.ts";
 import {
   type FileSystem,
@@ -273,7 +280,7 @@ export class CheckpointStore {
     }
     const contents = new Set<string>();
     for (const { value } of await this.restores()) {
-      for (const step of Array.isArray(value["steps"]) ? value["steps"] : []) {
+      for (const step of asList(value["steps"])) {
         if (isJsonObject(step)) contents.add(stringOf(step, "content") ?? "");
       }
     }

@@ -6,6 +6,7 @@
  */
 import { messageOf } from "../../../errors/mod.ts";
 import {
+  asList,
   isJsonObject,
   type JsonObject,
   type JsonValue,
@@ -200,7 +201,7 @@ export function stepsToJson(steps: readonly Step[]): JsonValue[] {
 
 /** Reads what {@linkcode stepsToJson} made; what leads out of the workspace is left out. */
 export function stepsFromJson(value: JsonValue | undefined): Step[] {
-  return (Array.isArray(value) ? value : []).flatMap((each): Step[] => {
+  return asList(value).flatMap((each): Step[] => {
     if (!isJsonObject(each)) return [];
     const [path, what, content] = ["path", "do", "content"].map((key) => stringOf(each, key));
     if (!path || !isInner(path)) return [];

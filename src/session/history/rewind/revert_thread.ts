@@ -9,7 +9,7 @@ import {
   RpcError,
   UnsupportedError,
 } from "../../../errors/mod.ts";
-import { isJsonObject, type JsonObject, objectsOf, stringOf } from "../../../json.ts";
+import { isJsonObject, type JsonObject, objectOf, objectsOf, stringOf } from "../../../json.ts";
 import { cursorAfter } from "../cursor.ts";
 import { featureSince, supports } from "../../../protocol/mod.ts";
 import type { RuntimeCore } from "../../../runtime/mod.ts";
@@ -34,7 +34,7 @@ export async function turnsFrom(
   const turns: string[] = [];
   if (!supports(core.server.version, "listsTurns")) {
     const read = await core.call("thread/read", { threadId, includeTurns: true }, options);
-    const thread = isJsonObject(read) && isJsonObject(read["thread"]) ? read["thread"] : {};
+    const thread = objectOf(read, "thread") ?? {};
     const ids = idsOf(objectsOf(thread, "turns"));
     const at = ids.indexOf(before);
     if (at < 0) throw noTurn(ids.length);
@@ -66,7 +66,7 @@ export async function assertRevertable(core: RuntimeCore, threadId: string): Pro
     throw new UnsupportedError("rewind of a conversation", featureSince("revert"), version);
   }
   const read = await core.call("thread/read", { threadId, includeTurns: false });
-  const thread = isJsonObject(read) && isJsonObject(read["thread"]) ? read["thread"] : {};
+  const thread = objectOf(read, "thread") ?? {};
   if (thread["historyMode"] === "legacy") throw legacyThread(version);
 }
 
@@ -89,7 +89,7 @@ export async function revertThread(
   }
   if (!supports(version, "rollback")) throw legacyThread(version);
   const result = await core.call("thread/rollback", { threadId, numTurns: dropped.length });
-  const thread = isJsonObject(result) && isJsonObject(result["thread"]) ? result["thread"] : {};
+  const thread = objectOf(result, "thread") ?? {};
   const left = new Set(idsOf(objectsOf(thread, "turns")));
   if (dropped.some((turnId) => left.has(turnId))) {
     throw new UnsupportedError("rewind to this turn", featureSince("revert"), version);
