@@ -436,7 +436,8 @@ export class Session implements AsyncDisposable {
 
   /**
    * Ends the session and leaves the thread in the history, to be resumed later. Idempotent. Rejects with
-   * `RequestTimeoutError` when the server did not confirm that nothing works on the thread any more; call it again then.
+   * `RequestTimeoutError` when the server did not confirm that nothing works on the thread any more, and with the error of the
+   * `store` that did not take all of it; call it again then.
    */
   release(): Promise<void> {
     return this.#thread.end(false);

@@ -108,7 +108,9 @@ export class SessionThread {
 
   /** Ends the session: archives the thread, or releases it to be resumed later. Idempotent; retryable when it fails. */
   end(archive: boolean): Promise<void> {
-    if (this.#state === "archived" || this.#state === "released") return Promise.resolve();
+    if (this.#state === "archived") return Promise.resolve();
+    // What could not be stored then is on this machine still.
+    if (this.#state === "released") return archive ? Promise.resolve() : this.#flush();
     this.#closing ??= this.#end(archive).finally(() => this.#closing = null);
     return this.#closing;
   }
@@ -124,10 +126,8 @@ export class SessionThread {
     if (!archive) assertStopped(stopped || this.parts.core.state === "closed");
     await this.connection.reopened;
     // While the thread is where it was; what the store says of it is told when all else is done.
-    const { portable, last } = this.parts;
-    const unstored = portable !== null && this.isUsed && this.parts.core.state !== "closed"
-      ? await portable.flush().then(() => null, (error: unknown) => error)
-      : null;
+    const { last } = this.parts;
+    const unstored = await this.#flush().then(() => null, (error: unknown) => error);
     await this.turns.rest.leave(archive && !this.settings.profile.ephemeral, last);
     // Codex 0.125 ends an archived thread, and not the agent that a turn of it was just starting.
     await this.gate.leaveSubAgents(last);
@@ -140,6 +140,11 @@ export class SessionThread {
     await this.parts.served?.end();
     this.parts.onClosed();
     if (unstored !== null) throw unstored;
+  }
+
+  async #flush(): Promise<void> {
+    const { portable, core } = this.parts;
+    if (this.isUsed && core.state !== "closed") await portable?.flush();
   }
 
   /** The thread; one that was never used is another one after its server was started again. */

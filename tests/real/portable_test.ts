@@ -161,22 +161,22 @@ for (const version of CODEX_VERSIONS) {
       await session.ask("five");
       fails = "before";
       await session.ask("six");
-      const told = await rejection(session.release());
-      assert.ok(told instanceof CodexError && told.code === "threadStore");
+      for (let again = 0; again < 2; again++) {
+        const told = await rejection(session.release());
+        assert.ok(told instanceof CodexError && told.code === "threadStore" && told.retryable);
+      }
+      fails = "no";
       await session.release();
       await listening;
       assert.ok(warnings.some((message) => /could not be stored/.test(message)), warnings.join());
       assert.ok(warnings.every((message) => !message.includes("unheard")));
 
-      fails = "no";
       const there = await (await b.connect()).resumeSession(session.threadId, {
         cwd: b.cwd,
         store,
       });
       await there.ask("seven");
-      const said = heard(b);
-      assert.deepEqual(said.slice(0, 5), ["one", "two", "three", "four", "five"]);
-      assert.equal(said.at(-1), "seven");
+      assert.deepEqual(heard(b), ["one", "two", "three", "four", "five", "six", "seven"]);
     }));
 
   test(`a turn that only this machine had, when the thread went on elsewhere, is told of [${version}]`, () =>
