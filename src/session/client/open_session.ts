@@ -197,9 +197,7 @@ export class SessionOpener<Opened extends OpenedThread> {
         accepts: "left out where nothing is left behind",
       });
     }
-    if (opening.method === "thread/resume" && opening.portable !== undefined) {
-      return opening.portable;
-    }
+    if ("portable" in opening) return opening.portable!;
     return await makePortable(this.#core, store, where, null);
   }
 

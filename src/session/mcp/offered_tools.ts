@@ -8,7 +8,7 @@ import {
   RpcError,
   UnsupportedError,
 } from "../../errors/mod.ts";
-import { asList, isJsonObject, type JsonValue, memberOf, objectsOf, stringOf } from "../../json.ts";
+import { asList, isJsonObject, memberOf, objectsOf, parseObject, stringOf } from "../../json.ts";
 import { flagsFor, hostProbe, missingNeeds, type PermissionNeed } from "../../permissions/mod.ts";
 import { dotenvIsDirect } from "../../launch/mod.ts";
 import { fileSystem } from "../../platform/fs.ts";
@@ -140,15 +140,9 @@ async function begunWith(core: RuntimeCore, threadId: string): Promise<readonly 
 
 /** The tools in the first line of a thread's file: `session_meta`, whose `dynamic_tools` are as they were sent (0.104 to 0.169). */
 export function toolsInMeta(line: string): ToolSpec[] {
-  let meta: JsonValue;
-  try {
-    meta = JSON.parse(line);
-  } catch {
-    return [];
-  }
-  const payload = isJsonObject(meta) && meta["type"] === "session_meta" ? meta["payload"] : null;
-  if (!isJsonObject(payload)) return [];
-  return objectsOf(payload, "dynamic_tools").flatMap((tool) => {
+  const meta = parseObject(line);
+  if (stringOf(meta, "type") !== "session_meta") return [];
+  return objectsOf(meta, "payload", "dynamic_tools").flatMap((tool) => {
     const [name, description] = [stringOf(tool, "name"), stringOf(tool, "description")];
     const { inputSchema } = tool;
     if (name === null || description === null || !isJsonObject(inputSchema)) return [];
