@@ -50,6 +50,7 @@ const TRUSTED_PLACE = /^(?:|\/bin\/|\/usr\/bin\/|\/usr\/local\/bin\/|\/opt\/home
 const TRUSTED_WINDOWS_PLACE = /^(?:|[a-z]:[\\/](?:windows[\\/]system32|program files)[\\/].*)$/i;
 const NO_CHANGE_OPTION = /^(?:-[lc]+|--login|--norc|--noprofile|--posix)$/;
 const UNKNOWN_SCRIPT = "runs a script that is not known";
+const NOT_POSIX = "is not a POSIX shell script";
 const OTHER_OPTIONS = "runs a shell with other options";
 const FILE_OPTION = /^--(?:rcfile|init-file)$/;
 /** What reads the same in every shell's grammar. */
@@ -127,7 +128,7 @@ export function unwrapShell(
   if (outermost) analysis.script = script.text;
   if (kind === "other") {
     analysis.problem ??= "runs a shell with another grammar";
-    if (!PLAIN_SCRIPT.test(script.text)) analysis.broken ??= "is not a POSIX shell script";
+    if (!PLAIN_SCRIPT.test(script.text)) analysis.broken ??= NOT_POSIX;
   }
   run(script.text);
   return true;
@@ -137,7 +138,7 @@ export function unwrapShell(
 const HIDES = {
   cmd: /[%^!]|\w"\w/,
   powershell:
-    /`(?![nrt])[a-z]|\b(?:iex|invoke-expression|scriptblock|frombase64string)\b|\s-enc|\[char\]|(?<!&)&\s*"?[$(]|(?:^|[\s;{(])\.\s*"?[$(]|\w"\w|\w'\w+'|^-$/i,
+    /`(?![nrt])[a-z]|\b(?:iex|invoke-expression|scriptblock|frombase64string)\b|\s-e(?:c|n\w*)?\s+["']?(?:\$|[\w+/=]{16})|\[char\]|(?:(?<!&)&|(?<![^\s;{(])\.)\s*"?[$(]|\w"\w|\w'\w+'|^-$/i,
 };
 
 /** `powershell -Command …` and `cmd /c …` have their own grammar: what is more than plain words may be run in any order. */
@@ -170,7 +171,7 @@ function unwrapWindows(
   if (outermost) analysis.script = script;
   // What has commas is several words.
   if (!/^(?!(?:call|forfiles|runas|saps|start)\b)[\w ./\\:=+-]*$/i.test(script)) {
-    analysis.problem ??= "is not a POSIX shell script";
+    analysis.problem ??= NOT_POSIX;
     analysis.compound = analysis.moves = true;
   }
   if (HIDES[kind].test(script) || words.slice(index).some(({ literal }) => !literal)) {
