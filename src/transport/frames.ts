@@ -236,8 +236,10 @@ export class FrameReader {
   #held = 0;
   /** Bytes that must be there before it is worth looking again: each is copied once, however large the message. */
   #needed = 2;
-  #parts: Uint8Array[] = [];
-  #partBytes = 0;
+  readonly #decoder = new TextDecoder();
+  /** What has come of a message: as text, so that pieces of a few bytes take little more than those. */
+  #text = "";
+  #textBytes = 0;
 
   /** Messages of more than `maxBytes` are an error. */
   constructor(sink: FrameSink, maxBytes: number) {
@@ -277,12 +279,12 @@ export class FrameReader {
       : short === 127
       ? Number(view.getBigUint64(2))
       : short;
-    if (this.#partBytes + length > this.#maxBytes) {
+    if (this.#textBytes + length > this.#maxBytes) {
       throw new TypeError("a message beyond the limit");
     }
     this.#needed = head + length;
     if (buffer.length < head + length) return 0;
-    this.#take(first & 0x0f, (first & 0x80) !== 0, buffer.slice(head, head + length));
+    this.#take(first & 0x0f, (first & 0x80) !== 0, buffer.subarray(head, head + length));
     return head + length;
   }
 
@@ -291,12 +293,12 @@ export class FrameReader {
       case 0x0:
       case 0x1:
       case 0x2:
-        this.#parts.push(payload);
-        this.#partBytes += payload.length;
+        this.#text += this.#decoder.decode(payload, { stream: !last });
+        this.#textBytes += payload.length;
         if (!last) return;
-        this.#sink.text(new TextDecoder().decode(join(this.#parts)));
-        this.#parts = [];
-        this.#partBytes = 0;
+        this.#sink.text(this.#text);
+        this.#text = "";
+        this.#textBytes = 0;
         return;
       case 0x8:
         return this.#sink.close(

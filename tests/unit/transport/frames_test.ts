@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import process from "node:process";
 import { encodeFrame, FrameReader } from "../../../src/transport/frames.ts";
 import { acceptFor } from "../../../src/transport/frames.ts";
 import { test } from "../../_harness.ts";
@@ -90,4 +91,15 @@ test("FrameReader takes a large message in time linear to its size", () => {
   // 3,072 chunks; copied anew with each it would be 74 GB.
   assert.ok(performance.now() - began < 5_000);
   assert.equal((seen[0] as string).length, payload.length);
+});
+
+test("FrameReader keeps little of a message in pieces of no bytes, which has no end", () => {
+  const { reader: each, seen } = reader();
+  each.push(Uint8Array.of(0x01, 0));
+  const before = process.memoryUsage().rss;
+  // Of 2 MiB each piece as an array of its own would take some 400.
+  for (let pushed = 0; pushed < 32; pushed++) each.push(new Uint8Array(64 * 1024));
+  assert.ok(process.memoryUsage().rss - before < 150 << 20);
+  each.push(serverFrame(0x80, text("x")));
+  assert.deepEqual(seen, ["x"]);
 });
