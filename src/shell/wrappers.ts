@@ -348,7 +348,8 @@ function isExec({ text }: ShellWord): boolean {
 }
 
 /** What may have a value in the next word. */
-const TAKES_WORD = /^-(?!exec|ok|[oe]L|[yEniHb0rtxqSA]+$)[a-zA-Z]+$|^(?:g?timeout|gosu|su-exec)$/;
+const TAKES_WORD =
+  /^--?(?!exec|args|run$|ok|[oe]L|[yEniHb0rtxqSA]+$)[a-zA-Z]+$|^(?:g?timeout|gosu|su-exec)$/;
 /** The same for programs that run scripts: `ssh -i x host`. */
 const HAS_VALUE = /^-[iopFJLDWjS]$|^(?:ssh|flock)$/;
 
