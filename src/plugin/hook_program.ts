@@ -66,7 +66,9 @@ async function run(
   outer.throwIfAborted();
   const windows = platformName() === "win32";
   const watched = !windows && canRun("sh");
-  let gated = watched && canRun(command);
+  // Shells drop variables with names that are none of theirs.
+  let gated = watched && canRun(command) &&
+    Object.keys(env).every((name) => /^[A-Za-z_]\w*$/.test(name));
   const start = () =>
     spawnProcess({
       ...(gated

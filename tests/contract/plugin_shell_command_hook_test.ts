@@ -91,6 +91,14 @@ test("a program that is named by its path needs no shell in PATH", async () => {
   assert.equal((await run.pre("preTurn", { prompt: "p" })).prompt, "p");
 });
 
+test("a program gets variables whose names no shell has", async () => {
+  const action = '{"type":"block","reason":"got it"}';
+  for (const name of ["my-var", "app.name", "1st", "plain"]) {
+    const run = shell(["printenv", name], { env: { [name]: action } });
+    await assert.rejects(run.pre("preTurn", { prompt: "p" }), /got it/, name);
+  }
+});
+
 test("the same shell hook works before and after a turn", async () => {
   await using dir = await tempDir("hook-");
   const run = shell(`cat >> log`, { cwd: dir.path });
