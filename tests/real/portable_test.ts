@@ -253,6 +253,34 @@ for (const version of CODEX_VERSIONS) {
       await last.release();
     }));
 
+  test(`a fork goes on where its parent is known only in part [${version}]`, () =>
+    onMachines(version, 2, async (a, b) => {
+      const store = new MemoryThreadStore();
+      const [here, before] = [await a.connect(), await b.connect()];
+      const begun = await here.startSession({ cwd: a.cwd, store });
+      const id = begun.threadId;
+      await begun.ask("one");
+      await begun.release();
+      const visited = await before.resumeSession(id, { cwd: b.cwd, store });
+      await visited.ask("two");
+      await visited.release();
+      await before.shutdown();
+      const parent = await (await a.connect()).resumeSession(id, { cwd: a.cwd, store });
+      await parent.ask("three");
+      const fork = await parent.fork({ store });
+      await fork.ask("in the fork");
+      await fork.release();
+
+      const there = await b.connect();
+      const forkThere = await there.resumeSession(fork.threadId, { cwd: b.cwd, store });
+      await forkThere.ask("fork there");
+      assert.deepEqual(heard(b), ["one", "two", "three", "in the fork", "fork there"]);
+      await parent.release();
+      const parentThere = await there.resumeSession(id, { cwd: b.cwd, store });
+      await parentThere.ask("four");
+      assert.deepEqual(heard(b), ["one", "two", "three", "four"]);
+    }));
+
   test(`forks, compacted threads and those taken back are whole elsewhere [${version}]`, () =>
     onMachines(version, 2, async (a, b) => {
       const store = new MemoryThreadStore();

@@ -2,7 +2,8 @@
  * Puts a stored thread where codex looks for it.
  *
  * Each file is written aside and put in place by one rename, so that codex sees it whole or not at all, whenever this process
- * is killed. What is written is for its owner only, never through a link, and never over the file of another thread.
+ * is killed. What is written is for its owner only, never through a link, and over the file of another thread only where it
+ * begins with all of that.
  * @module
  */
 import { ThreadInUseError, UnsupportedError } from "../../errors/mod.ts";
@@ -18,6 +19,8 @@ import { threadStoreError } from "./thread_store.ts";
 const CHUNK_BYTES = 1 << 20;
 /** What is this old was left behind by a process that was killed. */
 const LEFTOVER_AGE_MS = 10 * 60_000;
+/** The thread in a file's name. */
+const THREAD = /[\da-f]{8}(?:-[\da-f]{4,12}){4}/;
 const LEFTOVER = /^\.codex-runtime-[0-9a-f-]{36}\.part$/;
 
 /** What was put in place. */
@@ -68,12 +71,20 @@ export async function materialise(
     }
     const { lost } = found;
     if (behind.length + stale.length > 0) await assertNotLoaded(core, threadId);
+    // Of what a fork is based on this machine may have less: codex would refuse the fork.
+    const bases = await compare(files, home, parts.filter((each) => !mine.includes(each)));
+    for (const base of bases.behind) {
+      const id = THREAD.exec(base.file)?.[0];
+      if (id === undefined) continue;
+      await assertNotLoaded(core, id);
+      behind.push(base);
+    }
     // Codex 0.145 and later index what they read: more of it is seen, something else has to be forgotten first.
     if (stale.length > 0) await forget(core, threadId);
     for (const part of parts) {
       const path = `${home}/${part.file}`;
       const there = await files.size(path) !== null;
-      // A file that goes on where the store ends has what is stored next; another thread's is that thread's.
+      // A file that goes on where the store ends has what is stored next; another thread's with other lines is that thread's.
       if (there && !stale.includes(part) && !behind.includes(part)) continue;
       await files.rename(part.temporary, path);
       await files.syncDirectory(folderOf(path)).catch(() => {});
