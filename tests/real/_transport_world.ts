@@ -28,7 +28,7 @@ export async function halt(pid: number): Promise<void> {
 }
 
 /** Waits for the end of a process that is not our child, which only polling can tell. */
-export async function whenGone(pid: number, withinMs = 5000): Promise<void> {
+export async function whenGone(pid: number, withinMs = 30_000): Promise<void> {
   const deadline = performance.now() + withinMs;
   while (isRunning(pid)) {
     if (performance.now() > deadline) throw new Error(`process ${pid} still runs`);
