@@ -147,7 +147,8 @@ test("rewind() is refused while a turn runs, and where there is nothing to go by
       dangerouslyAllowUnattendedFullAccess: true,
     });
     const detach = script.exec(
-      "setsid sh -c 'echo $$ > ../pid; exec sleep 1000' > /dev/null 2>&1 &",
+      // Until it has a session of its own, codex ends it with the command.
+      "setsid sh -c 'echo $$ > ../pid; exec sleep 1000' > /dev/null 2>&1 & until [ -s ../pid ]; do sleep 0.01; done",
     );
     const { turnId: detached } = await free.ask(world.prompt([[detach], "done"]));
     const runsOn = await rejection(free.rewind({ before: detached }));
