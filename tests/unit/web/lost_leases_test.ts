@@ -85,7 +85,12 @@ test("a session that another node took while it was read is not served here, and
 test("a session that nobody uses is anybody's, and costs no renewals", async () => {
   const alive = setInterval(() => {}, 60_000);
   const released = Promise.withResolvers<void>();
-  const thread = { threadId: "t", askStream: never, close: done, release: () => released.promise };
+  const leaving = Promise.withResolvers<void>();
+  const release = () => {
+    leaving.resolve();
+    return released.promise;
+  };
+  const thread = { threadId: "t", askStream: never, close: done, release };
   const { bridge, owners } = node(
     { startSession: () => Promise.resolve(thread) },
     ...[new MemorySessionStore(), undefined, 20] as const,
@@ -93,12 +98,12 @@ test("a session that nobody uses is anybody's, and costs no renewals", async () 
   const { sessionId } = await bridge.adapter.createSession("ann");
   const isMine = async () => (await owners.claim(sessionId, "http://other", 1_000)).mine;
   const givenUp = Promise.withResolvers<void>();
-  const release = owners.release.bind(owners);
+  const giveUp = owners.release.bind(owners);
   owners.release = async (...args) => {
-    await release(...args);
+    await giveUp(...args);
     givenUp.resolve();
   };
-  await new Promise((resolve) => setTimeout(resolve, 100));
+  await leaving.promise;
   assert.equal(await isMine(), false, "its thread is open here");
   released.resolve();
   await givenUp.promise;

@@ -88,7 +88,8 @@ test("a thread that could not be remembered is not left behind, however often it
   assert.deepEqual([[...open], thread.threadId], [["new 4"], "new 4"]);
 });
 
-test("a first prompt whose record the store has kept without saying so is not taken for asked", async () => {
+/** A thread of which nothing was asked yet, in a store whose answers are lost until they are `heard` again. */
+async function unanswered(usedAtStepMs: number, isLost: (used: boolean) => boolean) {
   const store = new MemorySessionStore();
   const at = new Date(0);
   const record = {
@@ -100,53 +101,42 @@ test("a first prompt whose record the store has kept without saying so is not ta
   const taken = Promise.withResolvers<void>();
   store.put = async (session) => {
     const isStored = await put(session);
-    if (session.used) throw new Error("the answer was lost");
-    taken.resolve();
+    if (!session.used) taken.resolve();
+    if (isLost(session.used)) throw new Error("the answer was lost");
     return isStored;
   };
   const thread = new SessionThread(
     {
       ...{ record, store, client: {}, config: () => Promise.resolve({ cwd: "/" }), thread: null },
-      ...{ gone: false, usedAtStepMs: 1 },
+      ...{ gone: false, usedAtStepMs },
     } as unknown as ConstructorParameters<typeof SessionThread>[0],
   );
-  const ask = () => thread.remember({ threadId: "t" } as WebThread, "hello");
+  return {
+    ask: () => thread.remember({ threadId: "t" } as WebThread, "hello"),
+    takenBack: taken.promise,
+    heard: () => void (store.put = put),
+    isUsed: async () => (await store.get("s"))!.used,
+  };
+}
+
+test("a first prompt whose record the store has kept without saying so is not taken for asked", async () => {
+  const { ask, takenBack, heard, isUsed } = await unanswered(1, (used) => used);
   await assert.rejects(ask(), /the answer was lost/);
-  await taken.promise;
-  assert.equal((await store.get("s"))!.used, false);
-  store.put = put;
+  await takenBack;
+  assert.equal(await isUsed(), false);
+  heard();
   await ask();
-  assert.equal((await store.get("s"))!.used, true);
+  assert.equal(await isUsed(), true);
 });
 
 test("a prompt is written down behind a change that may say that nothing was asked", async () => {
-  const store = new MemorySessionStore();
-  const at = new Date(0);
-  const record = {
-    ...{ sessionId: "s", tenant: "ann", threadId: "t", title: null, createdAt: at, usedAt: at },
-    ...{ model: null, effort: null, used: false, revision: 1 },
-  };
-  await store.put(record);
-  const put = store.put.bind(store);
-  const taken = Promise.withResolvers<void>();
-  store.put = async (session) => {
-    await put(session);
-    if (!session.used) taken.resolve();
-    throw new Error("the answer was lost");
-  };
-  const thread = new SessionThread(
-    {
-      ...{ record, store, client: {}, config: () => Promise.resolve({ cwd: "/" }), thread: null },
-      ...{ gone: false, usedAtStepMs: 600_000 },
-    } as unknown as ConstructorParameters<typeof SessionThread>[0],
-  );
-  const ask = () => thread.remember({ threadId: "t" } as WebThread, "hello");
+  const { ask, takenBack, heard, isUsed } = await unanswered(600_000, () => true);
   await assert.rejects(ask(), /the answer was lost/);
-  await taken.promise;
-  store.put = put;
+  await takenBack;
+  heard();
   await ask();
   // Else the session would begin on a new thread after a restart, without what was said.
-  assert.equal((await store.get("s"))!.used, true);
+  assert.equal(await isUsed(), true);
 });
 
 test("a session is called by the first line that says something", async () => {
