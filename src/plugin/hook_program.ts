@@ -4,6 +4,7 @@
  */
 import { longTimeout } from "../async.ts";
 import { CodexError } from "../errors/mod.ts";
+import { joinBytes } from "../json.ts";
 import {
   canRun,
   type ChildProcess,
@@ -188,9 +189,7 @@ class Kept {
 
   add(chunk: Uint8Array): void {
     if (this.overflown && this.#part === "start") return;
-    const joined = new Uint8Array(this.#bytes.length + chunk.length);
-    joined.set(this.#bytes);
-    joined.set(chunk, this.#bytes.length);
+    const joined = joinBytes([this.#bytes, chunk]);
     this.overflown ||= joined.length > this.#limit;
     this.#bytes = this.#part === "start"
       ? joined.slice(0, this.#limit)

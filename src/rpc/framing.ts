@@ -2,7 +2,7 @@
  * Lines out of chunks: one JSON message a line, whatever the chunk boundaries.
  * @module
  */
-
+import { joinBytes } from "../json.ts";
 import { byteString } from "../platform/mod.ts";
 
 /** Receives whole lines. */
@@ -57,7 +57,7 @@ export class LineFramer {
   /** The beginning of the line that has not ended yet, as text. */
   pendingText(maxBytes: number): string {
     if (this.#skipping !== null) return this.#skipping.head.slice(0, maxBytes);
-    return this.#decoder.decode(join(this.#parts, this.#partBytes).subarray(0, maxBytes));
+    return this.#decoder.decode(joinBytes(this.#parts).subarray(0, maxBytes));
   }
 
   /** Takes the next chunk; it must not be changed afterwards. */
@@ -94,7 +94,7 @@ export class LineFramer {
     this.#parts.push(part);
     this.#partBytes += part.length;
     if (this.#partBytes > this.#maxBytes) {
-      const all = join(this.#parts, this.#partBytes);
+      const all = joinBytes(this.#parts);
       this.#skipping = {
         head: this.#decoder.decode(all.subarray(0, HEAD_BYTES)),
         bytes: this.#partBytes,
@@ -112,7 +112,7 @@ export class LineFramer {
       this.#sink.tooLong(skipped.bytes, skipped.head, this.#decoder.decode(skipped.tail));
       return;
     }
-    const bytes = this.#parts.length === 1 ? this.#parts[0]! : join(this.#parts, this.#partBytes);
+    const bytes = joinBytes(this.#parts);
     this.#parts = [];
     this.#partBytes = 0;
     const line = this.#decoder.decode(bytes);
@@ -224,20 +224,7 @@ function eightWords(view: Int32Array, w: number): number {
     view[w + 4]! | view[w + 5]! | view[w + 6]! | view[w + 7]!;
 }
 
-function join(parts: readonly Uint8Array[], bytes: number): Uint8Array {
-  const all = new Uint8Array(bytes);
-  let offset = 0;
-  for (const part of parts) {
-    all.set(part, offset);
-    offset += part.length;
-  }
-  return all;
-}
-
 function lastBytes(tail: Uint8Array, part: Uint8Array): Uint8Array {
   if (part.length >= TAIL_BYTES) return part.slice(-TAIL_BYTES);
-  const all = new Uint8Array(tail.length + part.length);
-  all.set(tail);
-  all.set(part, tail.length);
-  return all.slice(-TAIL_BYTES);
+  return joinBytes([tail, part]).slice(-TAIL_BYTES);
 }

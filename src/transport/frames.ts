@@ -4,6 +4,7 @@
  */
 import { abortable } from "../async.ts";
 import { messageOf } from "../errors/mod.ts";
+import { joinBytes } from "../json.ts";
 import { type ByteSocket, type ByteSocketAddress, connectBytes } from "../platform/byte_socket.ts";
 
 /** What is used of a WebSocket; the standard one has it, and that of Workers' `fetch`. */
@@ -167,10 +168,7 @@ export class FrameSocket implements SocketLike {
 
   #bytes(chunk: Uint8Array): void {
     if (this.#head === null) return this.#frames(chunk);
-    const all = new Uint8Array(this.#head.length + chunk.length);
-    all.set(this.#head);
-    all.set(chunk, this.#head.length);
-    this.#head = all;
+    const all = this.#head = joinBytes([this.#head, chunk]);
     const text = new TextDecoder("latin1").decode(all);
     const end = text.indexOf("\r\n\r\n");
     if (end < 0 && all.length < MAX_HEAD_BYTES) return;
@@ -252,7 +250,7 @@ export class FrameReader {
     this.#chunks.push(chunk);
     this.#held += chunk.length;
     if (this.#held < this.#needed) return;
-    let buffer = join(this.#chunks);
+    let buffer = joinBytes(this.#chunks);
     for (let taken = this.#frame(buffer); taken > 0; taken = this.#frame(buffer)) {
       buffer = buffer.subarray(taken);
     }
@@ -313,15 +311,4 @@ export class FrameReader {
         throw new TypeError("a frame of an unknown kind");
     }
   }
-}
-
-function join(parts: readonly Uint8Array[]): Uint8Array {
-  if (parts.length === 1) return parts[0]!;
-  const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
 }

@@ -12,7 +12,7 @@
  * a writer that still works on it.
  * @module
  */
-import { isJsonObject } from "../../json.ts";
+import { isJsonObject, joinBytes } from "../../json.ts";
 import { checkArgument, checkOptions, shape } from "../../check/mod.ts";
 import { type KvDatabase, type KvKey, kvKind, kvPrefixKind, patientKv } from "../../kv.ts";
 import {
@@ -174,7 +174,7 @@ export class KvArtifactStore implements ArtifactStore {
       if (!(entry.value instanceof Uint8Array)) return null;
       parts.push(entry.value);
     }
-    return parts.length === head.chunks ? concat(parts) : null;
+    return parts.length === head.chunks ? joinBytes(parts) : null;
   }
 
   /** Puts a version in the place of `current`; `false` when another writer was there first. */
@@ -296,14 +296,4 @@ async function decode(artifactId: string, bytes: Uint8Array): Promise<StoredArti
   const all = new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
   const at = all.indexOf("\n");
   return at === -1 ? null : await decodeArtifact(artifactId, all.slice(at + 1), all.slice(0, at));
-}
-
-function concat(parts: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }

@@ -5,7 +5,7 @@
 import { longTimeout } from "../../async.ts";
 import type { ApprovalDecision, ApprovalRequest } from "../../approvals/mod.ts";
 import { WebError } from "../../errors/mod.ts";
-import { isJsonObject, type JsonObject, stringOf } from "../../json.ts";
+import { isJsonObject, joinBytes, type JsonObject, stringOf } from "../../json.ts";
 import type { Attachment, PromptWithAttachments } from "../../prompt.ts";
 import type { AttachmentPolicy } from "../types.ts";
 import { badRequest } from "./refusals.ts";
@@ -274,13 +274,7 @@ export async function readBytes(
   } finally {
     inTime();
   }
-  const bytes = new Uint8Array(length);
-  let at = 0;
-  for (const chunk of chunks) {
-    bytes.set(chunk, at);
-    at += chunk.length;
-  }
-  return bytes;
+  return joinBytes(chunks);
 }
 
 /** The request with a body that was read already. */
