@@ -153,6 +153,12 @@ test("narrowGrant() lets be read what may be read or written, and be written wha
     assert.equal(grant(asked, { read: ["/x"] }), null);
   }
   assert.equal(grant({ read: ["/w"] }, { write: ["/w/a"] }), null);
+  assert.equal(grant({ read: ["/w"] }, { write: ["/w"] }), null);
+  const excluded = { path: { type: "special", value: { kind: "tmp" } }, access: "deny" };
+  const place = { ...excluded, access: "read" };
+  const entries = [place, excluded];
+  assert.deepEqual(grant({ entries }, { entries }), { fileSystem: { entries } });
+  assert.equal(grant({ entries }, { entries: [{ ...place, access: "write" }] }), null);
 });
 
 test("narrowGrant() grants nothing that a link leads out of what was asked", () => {

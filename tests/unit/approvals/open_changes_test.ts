@@ -192,4 +192,11 @@ test("OpenChanges knows consent to a call from a form that calls itself that", (
   changes.noticed(THREAD, "item/completed", { item });
   assert.equal(consent({}), false, "the call has ended");
   assert.equal(consent({}, { tool_params: { q: 2 } }), true, "the other goes on");
+  changes.noticed(THREAD, "item/started", { item: { ...item, tool: "other" } });
+  assert.equal(consent({}, { tool_params: { q: 2 } }), true, "also beside one of another tool");
+  // Ends that say something else than what began are its ends all the same.
+  for (let n = 0; n < 2; n++) {
+    changes.noticed(THREAD, "item/completed", { item: { ...item, arguments: {} } });
+  }
+  assert.equal(consent({}, { tool_params: { q: 2 } }), false, "both have ended");
 });

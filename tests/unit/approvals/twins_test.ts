@@ -150,6 +150,25 @@ test("what is given is what was said, whatever becomes of its object while it is
   assert.deepEqual(replies, [{ result: { permissions, scope: "turn" } }]);
 });
 
+test("an answer that can't be sent leaves its question open, also where it would be held", async () => {
+  const b = bench({ heardAll: () => Promise.resolve() });
+  const refused: unknown[] = [];
+  const consent = (content: JsonObject) => ({ action: "accept", content, _meta: null });
+  b.attach(({ respond }) => {
+    const endless: JsonObject = {};
+    endless["itself"] = endless;
+    try {
+      respond(consent(endless));
+    } catch (error) {
+      refused.push(error);
+    }
+    respond(consent({}));
+  });
+  const replies = b.send(ELICITATION, MCP_APPROVAL);
+  assert.equal((await b.audited()).decision, "accept");
+  assert.deepEqual([refused.length, replies], [1, [{ result: consent({}) }]]);
+});
+
 test("what may have a twin again is heard out for longer", async () => {
   const heard: boolean[] = [];
   const b = bench({

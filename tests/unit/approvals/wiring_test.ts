@@ -19,6 +19,7 @@ import {
   MCP_APPROVAL,
   PATCH,
   PERMISSIONS,
+  settle,
   THREAD,
   TURN,
 } from "./_requests.ts";
@@ -297,6 +298,24 @@ test("a server's own form is consent to no call, whatever it says of itself", as
   // The same once such a call goes on.
   b.send(ELICITATION, MCP_APPROVAL);
   assert.deepEqual((await b.audited(2)).decidedBy, "rule");
+});
+
+test("what may be consent to a call whose beginning was missed waits for its twins, and is none where two share an id", async () => {
+  const heard = Promise.withResolvers<void>();
+  const b = bench({ approvals: () => ({ decision: "accept" }), heardAll: () => heard.promise });
+  const rpc = { respond: () => {}, reject: () => {} };
+  const params = { ...MCP_APPROVAL, threadId: THREAD };
+  b.broker.handle({ rpcId: 1, method: ELICITATION, params }, rpc);
+  await settle();
+  assert.equal(b.audits.length, 0);
+  heard.resolve();
+  assert.equal((await b.audited()).decision, "accept");
+  for (const q of [2, 3]) {
+    const item = { type: "mcpToolCall", id: "c", server: "probe", tool: "ask", arguments: { q } };
+    b.broker.noticed(THREAD, "item/started", { item });
+  }
+  b.broker.handle({ rpcId: 2, method: ELICITATION, params }, rpc);
+  assert.equal((await b.audited(2)).reason, "uncertainSubject");
 });
 
 test("what may be consent to a call whose beginning was missed is judged as a call, and no rule accepts it", async () => {
