@@ -224,7 +224,11 @@ test("who names the chat of somebody else, or asks twice, hides no turn of it fr
     const { status } = await world.call("bob", "POST /chat", ask(sessionId));
     assert.equal(status, 404);
     assert.equal((await world.call("ann", "POST /chat", ask("c"))).status, 409);
+    // Nor does the other wait for what is not theirs.
+    const { body } = await world.call("bob", `GET /chat/${sessionId}`);
+    assert.deepEqual(body.messages, []);
     const again = world.raw("ann", "GET /chat/c/stream");
+    for (let turns = 0; turns < 20; turns++) await new Promise((next) => setTimeout(next, 0));
     gate.resolve();
     const answers = await Promise.all([asked, again]);
     assert.deepEqual(answers.map(({ status }) => status), [200, 200]);
