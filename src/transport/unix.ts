@@ -9,7 +9,15 @@ import {
   SpawnError,
 } from "../errors/mod.ts";
 import { ownUid, socketOwner } from "../platform/fs.ts";
-import { canRead, canSpawn, isGranted, platformName } from "../platform/mod.ts";
+import {
+  canConnect,
+  canRead,
+  canSpawn,
+  currentDirectory,
+  isGranted,
+  platformName,
+  resolvePath,
+} from "../platform/mod.ts";
 import { FrameSocket } from "./frames.ts";
 import type { Transport, TransportFactory } from "./transport.ts";
 import { CONNECT_MS, limited, WebSocketTransport } from "./websocket.ts";
@@ -17,9 +25,9 @@ import { CONNECT_MS, limited, WebSocketTransport } from "./websocket.ts";
 /**
  * Attaches to the server behind a socket; each call of the factory opens a new connection.
  *
- * The factory rejects with `ConnectionClosedError` (nobody listens there, it is no socket, or no answer came in time),
- * `PermissionDeniedError` (Deno flags are missing, or the socket is another user's), `SpawnError` (no such sockets on this
- * system), or the signal's reason.
+ * The factory rejects with `ConnectionClosedError` (nobody listens there, it is no socket or another user's, or no answer
+ * came in time), `PermissionDeniedError` (Deno flags are missing), `SpawnError` (no such sockets on this system), or the
+ * signal's reason.
  */
 export function unixTransport(
   path: string,
@@ -41,9 +49,11 @@ async function open(
       data: { reason: "noUnixSockets" },
     });
   }
+  const net = `unix:${resolvePath(currentDirectory() ?? "/", path)}`;
   const missing = [
     ...(canRead(path) ? [] : [`--allow-read=${path}`]),
     ...(isGranted({ name: "write", path }) ? [] : [`--allow-write=${path}`]),
+    ...(canConnect(net) ? [] : [`--allow-net=${net}`]),
     ...(ownUid() === null ? ["--allow-sys=uid"] : []),
   ];
   if (missing.length > 0) {

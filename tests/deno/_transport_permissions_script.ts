@@ -1,11 +1,13 @@
 /** Starts codex with the permissions that it was given, and says as JSON how that went. */
 import { CodexError } from "../../src/errors/mod.ts";
 import { codexTransport } from "../../src/launch/codex_process.ts";
+import { unixTransport } from "../../src/transport/unix.ts";
 import { webSocketTransport } from "../../src/transport/websocket.ts";
 
 const options = JSON.parse(Deno.args[0] ?? "{}");
 try {
   if (options.url !== undefined) await webSocketTransport(options)({});
+  if (options.socket !== undefined) await unixTransport(options.socket)({});
   const transport = await codexTransport(options)({});
   const spoke = await new Promise<boolean>((resolve) => {
     transport.start({ bytes: () => resolve(true), text() {}, closed: () => resolve(false) });

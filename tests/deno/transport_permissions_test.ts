@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { mkdir, symlink } from "node:fs/promises";
+import { createServer } from "node:net";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { codexLauncherPath, codexPath } from "../_codex.ts";
@@ -165,6 +166,29 @@ test("a pid file needs its own permissions, and names them", async () => {
   ]);
   const flags = [`--allow-run=${path}`, ...refused.data?.missing ?? []];
   works(await run(home.path, { flags, options }));
+});
+
+test("a socket of the file system needs four permissions, and names them", async () => {
+  await using home = await tempDir();
+  const path = join(home.path, "s");
+  const server = createServer((socket) => void socket.end("no\r\n\r\n"));
+  await new Promise<void>((resolve) => server.listen(path, resolve));
+  try {
+    const refused = await run(home.path, { flags: [], options: { socket: path } });
+    assert.deepEqual(refused.data?.missing, [
+      `--allow-read=${path}`,
+      `--allow-write=${path}`,
+      `--allow-net=unix:${path}`,
+      "--allow-sys=uid",
+    ]);
+    const flags = [...refused.data?.missing ?? [], `--allow-read=${home.path}`];
+    for (const socket of [path, "s"]) {
+      const { message } = await run(home.path, { flags, options: { socket } });
+      assert.match(message!, /does not answer as a WebSocket server does/, socket);
+    }
+  } finally {
+    await new Promise((resolve) => server.close(resolve));
+  }
 });
 
 test("a websocket without net permission rejects with PermissionDeniedError, naming the host", async () => {
