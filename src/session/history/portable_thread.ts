@@ -58,7 +58,7 @@ export class PortableThread {
   /** Ends of turns that were stored before they were told. */
   readonly #ends: Set<string> = new Set();
   /** Lines of an append of which nobody knows whether it happened. */
-  #unsure: string[] | null = null;
+  #unsure: string[] = [];
   /** Lines that the store has, of which whoever added them was told that it failed. */
   #landed: string[] = [];
   #last: Promise<unknown> = Promise.resolve();
@@ -192,7 +192,7 @@ export class PortableThread {
   }
 
   async #flush(): Promise<void> {
-    if (!this.#dirty && this.#unsure === null) return;
+    if (!this.#dirty) return;
     // What happens while it is stored makes it dirty again.
     this.#dirty = false;
     const name = await this.#keep();
@@ -315,7 +315,6 @@ export class PortableThread {
       for (let room = 1 << 16;; room *= 4) {
         const from = Math.max(0, base.endByte - room);
         const bytes = await this.#files.readAt(each, from, base.endByte - from);
-        if (bytes.at(-1) !== 0x0A) break;
         const begin = bytes.lastIndexOf(0x0A, bytes.length - 2) + 1;
         if (begin === 0 && from > 0) continue;
         const last = new TextDecoder().decode(bytes.subarray(begin));
@@ -328,25 +327,23 @@ export class PortableThread {
 
   /** Adds lines; those whose fate nobody knows are looked for first. */
   async #append(lines: string[]): Promise<void> {
-    const sent = this.#unsure ?? [];
+    const sent = this.#unsure;
     if (sent.length > 0 && await this.#hasLanded(sent)) {
       this.#at += sent.length;
       this.#landed.push(...sent);
     }
-    this.#unsure = null;
     // Codex's file may have grown since, or less of it counts: what is stored is not stored again. Other lines follow.
     if (this.#landed.some((line, n) => n < lines.length && line !== lines[n])) this.#landed = [];
-    const left = lines.slice(this.#landed.length);
+    const left = this.#unsure = lines.slice(this.#landed.length);
     if (left.length > 0) {
-      this.#unsure = left;
       await this.#stored("append", () => this.#store.append(this.#threadId!, left, this.#at))
         .catch(async (error) => {
           // A store that asks again when an answer was lost is told that its own lines were faster.
           if (!(error instanceof ThreadInUseError) || !await this.#hasLanded(left)) throw error;
         });
-      this.#unsure = null;
-      this.#at += left.length;
     }
+    this.#at += left.length;
+    this.#unsure = [];
     this.#landed = [];
   }
 

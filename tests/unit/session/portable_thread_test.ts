@@ -1,7 +1,7 @@
 /** A thread that was taken back goes on in files of its own, each based on another one: all of them are stored, in order. */
 import assert from "node:assert/strict";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import { test } from "../../_harness.ts";
 import { tempDir } from "../../_temp.ts";
 import { MemoryThreadStore } from "../../../src/session/history/file_thread_store.ts";
@@ -24,6 +24,48 @@ function line(ordinal: number, base?: { id: string; text: string; lines: number 
 }
 
 const lines = (...all: string[]): string => all.map((each) => `${each}\n`).join("");
+
+/** What a store holds of a thread. */
+const storedIn = async (store: ThreadStore, id = ID) =>
+  await Array.fromAsync((await store.load(id))!);
+
+/** A home with one file of the thread, which codex says is at `thread.path`, and a store. */
+async function atHome() {
+  const directory = await tempDir("portable-");
+  const file = `sessions/2026/01/01/rollout-a-${ID}.jsonl`;
+  const next = `sessions/2026/01/01/rollout-b-${ID}_${SECOND}.jsonl`;
+  const path = join(directory.path, file);
+  mkdirSync(dirname(path), { recursive: true });
+  const it = {
+    file,
+    path,
+    /** What is stored first. */
+    begins: ['#codex "0.169.0"', marker("file", file)],
+    /** Where the thread goes on when it is taken back. */
+    next: { file: next, path: join(directory.path, next) },
+    thread: { path, name: null as string | null },
+    memory: new MemoryThreadStore(),
+    config: {},
+    /** Told of each question. */
+    asked: (_params: { includeTurns: boolean }) => {},
+    /** What the thread is kept by, which has been opened. */
+    open: async (store: ThreadStore, id = ID) => {
+      const core = {
+        config: it.config,
+        server: { version: "0.169.0" },
+        callNow: (_method: string, params: { includeTurns: boolean }) => {
+          it.asked(params);
+          return Promise.resolve({ thread: it.thread });
+        },
+      };
+      const thread = new PortableThread(core as never, store, "startSession", null);
+      await thread.opened(id);
+      return thread;
+    },
+    [Symbol.asyncDispose]: () => directory[Symbol.asyncDispose](),
+  };
+  return it;
+}
 
 test("a thread that was taken back twice, on other days, is stored with what it is based on", async () => {
   await using directory = await tempDir("portable-");
@@ -68,36 +110,26 @@ test("a thread that was taken back twice, on other days, is stored with what it 
   const thread = new PortableThread(core as never, store, "startSession", null);
   await thread.opened(ID);
   for (let tries = 0; tries < 6; tries++) await thread.flush().catch(() => {});
-  const stored: string[] = [];
-  for await (const each of (await store.load(ID))!) stored.push(each);
   const wanted = [[first.file, shared], [second.file, based], [third.file, third.text]]
     .flatMap(([file, text]) => [`#file ${JSON.stringify(file)}`, ...text!.trimEnd().split("\n")]);
-  assert.deepEqual(stored, ['#codex "0.169.0"', ...wanted]);
+  assert.deepEqual(await storedIn(memory), ['#codex "0.169.0"', ...wanted]);
 });
 
 test("a store that does not answer keeps nobody waiting, and is asked one thing at a time", async () => {
-  await using directory = await tempDir("portable-");
-  const file = `sessions/2026/01/01/rollout-a-${ID}.jsonl`;
-  mkdirSync(join(directory.path, dirname(file)), { recursive: true });
-  writeFileSync(join(directory.path, file), lines(line(0)));
-  const core = {
-    config: { requestTimeoutMs: 20 },
-    server: { version: "0.169.0" },
-    callNow: () => Promise.resolve({ thread: { path: join(directory.path, file), name: null } }),
-  };
-  const memory = new MemoryThreadStore();
+  await using it = await atHome();
+  writeFileSync(it.path, lines(line(0)));
+  it.config = { requestTimeoutMs: 20 };
   const answer = Promise.withResolvers<void>();
   let asked = 0;
   const slow: ThreadStore = {
-    load: (id) => memory.load(id),
+    load: (id) => it.memory.load(id),
     append: async (...what) => {
       asked++;
       await answer.promise;
-      await memory.append(...what);
+      await it.memory.append(...what);
     },
   };
-  const thread = new PortableThread(core as never, slow, "startSession", null);
-  await thread.opened(ID);
+  const thread = await it.open(slow);
   const late = { code: "threadStore", message: /given no answer within 20 ms/ };
   await assert.rejects(thread.flush(), late);
   await assert.rejects(thread.flush(), late);
@@ -105,195 +137,150 @@ test("a store that does not answer keeps nobody waiting, and is asked one thing 
   assert.equal(asked, 1);
   answer.resolve();
   await thread.flush();
-  const stored: string[] = [];
-  for await (const each of (await memory.load(ID))!) stored.push(each);
-  assert.deepEqual(stored, ['#codex "0.169.0"', `#file ${JSON.stringify(file)}`, line(0)]);
+  assert.deepEqual(await storedIn(it.memory), [...it.begins, line(0)]);
 
   const stuck: ThreadStore = {
     ...slow,
     load: () =>
       Promise.resolve({ [Symbol.asyncIterator]: () => ({ next: () => new Promise(() => {}) }) }),
   };
-  const reading = new PortableThread(core as never, stuck, "resumeSession", ID);
-  await assert.rejects(reading.materialise(ID), late);
+  await assert.rejects((await it.open(stuck)).materialise(ID), late);
 });
 
 test("what a store has kept without saying so is not stored again, also when the file has grown", async () => {
-  await using directory = await tempDir("portable-");
-  const file = `sessions/2026/01/01/rollout-a-${ID}.jsonl`;
-  const path = join(directory.path, file);
-  mkdirSync(dirname(path), { recursive: true });
-  const core = {
-    config: {},
-    server: { version: "0.169.0" },
-    callNow: () => Promise.resolve({ thread: { path, name: null } }),
-  };
-  const memory = new MemoryThreadStore();
+  await using it = await atHome();
   let fails: "no" | "before" | "after" = "no";
   const store: ThreadStore = {
-    load: (id) => memory.load(id),
-    append: async (...what) => {
+    load: (id) => it.memory.load(id),
+    append: async (id, given, at) => {
+      assert.notDeepEqual(given, []);
       if (fails === "before") throw new Error("the disk is full");
-      await memory.append(...what);
+      await it.memory.append(id, given, at);
       if (fails === "after") throw new Error("the answer was lost");
     },
   };
-  const thread = new PortableThread(core as never, store, "startSession", null);
-  await thread.opened(ID);
+  const thread = await it.open(store);
   const all: string[] = [];
-  const ways = "no after no after before no after after before after no".split(" ");
-  for (const [ordinal, way] of ways.entries()) {
-    all.push(line(ordinal));
-    writeFileSync(path, lines(...all));
+  const flush = async (way: string, text?: string) => {
+    if (text !== undefined) all.push(text);
+    writeFileSync(it.path, lines(...all));
     thread.touch();
     fails = way as typeof fails;
     const flushed = thread.flush();
     await (way === "no" ? flushed : assert.rejects(flushed, { code: "threadStore" }));
+  };
+  const ways = "no after no after before no after after before after no".split(" ");
+  for (const [ordinal, way] of ways.entries()) await flush(way, line(ordinal));
+  // Older codex numbers no lines: two may be the same.
+  for (const [way, text] of [["after", line(99)], ["no"], ["no", line(99)]]) {
+    await flush(way!, text);
   }
-  const stored: string[] = [];
-  for await (const each of (await memory.load(ID))!) stored.push(each);
-  assert.deepEqual(stored, ['#codex "0.169.0"', `#file ${JSON.stringify(file)}`, ...all]);
+  assert.deepEqual(await storedIn(it.memory), [...it.begins, ...all]);
+  const signal = new AbortController().signal;
+  fails = "after";
+  await assert.rejects(thread.claim(signal), { code: "threadStore" });
+  fails = "no";
+  await thread.claim(signal);
+  const turns = (await storedIn(it.memory)).filter((each) => each.startsWith("#turn"));
+  assert.equal(new Set(turns).size, 2, "what follows is another turn");
 });
 
 test("what a store has kept is not stored again where the thread was taken back meanwhile", async () => {
-  await using directory = await tempDir("portable-");
-  const day = "sessions/2026/01/01";
-  mkdirSync(join(directory.path, day), { recursive: true });
+  await using it = await atHome();
   const base = { id: ID, text: lines(line(0)), lines: 1 };
-  const files = [`${day}/rollout-a-${ID}.jsonl`, `${day}/rollout-b-${ID}_${SECOND}.jsonl`] as const;
-  writeFileSync(join(directory.path, files[0]), lines(line(0), line(1), line(2)));
-  let path = join(directory.path, files[0]);
-  const core = {
-    config: {},
-    server: { version: "0.169.0" },
-    callNow: () => Promise.resolve({ thread: { path, name: null } }),
-  };
-  const memory = new MemoryThreadStore();
+  writeFileSync(it.path, lines(line(0), line(1), line(2)));
   let isLost = true;
   const store: ThreadStore = {
-    load: (id) => memory.load(id),
+    load: (id) => it.memory.load(id),
     append: async (id, given, at) => {
-      await memory.append(id, given, at);
+      await it.memory.append(id, given, at);
       if (isLost && given[0]!.startsWith("{")) throw new Error("the answer was lost");
     },
   };
-  const thread = new PortableThread(core as never, store, "startSession", null);
-  await thread.opened(ID);
+  const thread = await it.open(store);
   await assert.rejects(thread.flush(), { code: "threadStore" });
   isLost = false;
-  path = join(directory.path, files[1]);
-  writeFileSync(path, lines(line(1, base)));
+  writeFileSync(it.next.path, lines(line(1, base)));
+  it.thread.path = it.next.path;
   thread.touch();
   await thread.flush();
-  const stored: string[] = [];
-  for await (const each of (await memory.load(ID))!) stored.push(each);
-  const first = [`#file ${JSON.stringify(files[0])}`, line(0), line(1), line(2)];
-  const second = [`#file ${JSON.stringify(files[1])}`, line(1, base)];
-  assert.deepEqual(stored, ['#codex "0.169.0"', ...first, ...second]);
+  assert.deepEqual(await storedIn(it.memory), [
+    ...[...it.begins, line(0), line(1), line(2)],
+    ...[marker("file", it.next.file), line(1, base)],
+  ]);
 });
 
 test("a thread that goes on from a long one is stored whatever language that is in", async () => {
-  await using directory = await tempDir("portable-");
-  const day = "sessions/2026/01/01";
-  mkdirSync(join(directory.path, day), { recursive: true });
-  const files = [`${day}/rollout-a-${ID}.jsonl`, `${day}/rollout-b-${ID}_${SECOND}.jsonl`] as const;
-  const memory = new MemoryThreadStore();
-  // What is read of the long file to find its last line begins anywhere in a letter.
-  for (let n = 0; n < 3; n++) {
-    const said = JSON.stringify({ ordinal: 1, text: "\u754c".repeat(60_000) + "x".repeat(n) });
-    const text = lines(line(0), said, line(2));
-    writeFileSync(join(directory.path, files[0]), text);
-    writeFileSync(join(directory.path, files[1]), lines(line(3, { id: ID, text, lines: 3 })));
-    const core = {
-      config: {},
-      server: { version: "0.169.0" },
-      callNow: () => Promise.resolve({ thread: { path: join(directory.path, files[1]) } }),
-    };
-    const thread = new PortableThread(core as never, memory, "startSession", null);
-    await thread.opened(`${ID}${n}`);
+  await using it = await atHome();
+  it.thread.path = it.next.path;
+  // What is read of the long file to find its last line begins anywhere in a letter, or in that line.
+  for (let n = 0; n < 4; n++) {
+    const said = (ordinal: number) =>
+      JSON.stringify({ ordinal, text: "\u754c".repeat(60_000) + "x".repeat(n) });
+    const text = lines(line(0), said(1), n === 3 ? said(2) : line(2));
+    writeFileSync(it.path, text);
+    writeFileSync(it.next.path, lines(line(3, { id: ID, text, lines: 3 })));
+    const thread = await it.open(it.memory, `${ID}${n}`);
     await thread.flush();
-    assert.equal((await Array.fromAsync((await memory.load(`${ID}${n}`))!)).length, 7);
+    assert.equal((await storedIn(it.memory, `${ID}${n}`)).length, 7);
   }
 });
 
 test("lines that a store says are somebody else's, and that are these very lines, are stored", async () => {
-  await using directory = await tempDir("portable-");
-  const file = `sessions/2026/01/01/rollout-a-${ID}.jsonl`;
-  const path = join(directory.path, file);
-  mkdirSync(dirname(path), { recursive: true });
-  writeFileSync(path, lines(line(0)));
-  const core = {
-    config: {},
-    server: { version: "0.169.0" },
-    callNow: () => Promise.resolve({ thread: { path, name: null } }),
-  };
-  const memory = new MemoryThreadStore();
+  await using it = await atHome();
+  writeFileSync(it.path, lines(line(0)));
   const store: ThreadStore = {
-    load: (id) => memory.load(id),
+    load: (id) => it.memory.load(id),
     // As a driver does that asks its database again when the answer was lost.
     append: async (...what) => {
-      await memory.append(...what);
-      await memory.append(...what);
+      await it.memory.append(...what);
+      await it.memory.append(...what);
     },
   };
-  const thread = new PortableThread(core as never, store, "startSession", null);
-  await thread.opened(ID);
+  const thread = await it.open(store);
   await thread.claim(new AbortController().signal);
-  writeFileSync(path, lines(line(0), line(1)));
+  writeFileSync(it.path, lines(line(0), line(1)));
   await thread.flush();
-  const stored = await Array.fromAsync((await memory.load(ID))!);
+  const stored = await storedIn(it.memory);
   assert.deepEqual(stored.filter((each) => each.startsWith("{")), [line(0), line(1)]);
-  await memory.append(ID, ['#turn "theirs"'], stored.length);
+  await it.memory.append(ID, ['#turn "theirs"'], stored.length);
   const lost = { code: "threadInUse", message: /went on elsewhere/ };
   await assert.rejects(thread.claim(new AbortController().signal), lost);
 });
 
-test("what happens while a thread is stored is stored with the next call", async () => {
-  await using directory = await tempDir("portable-");
-  const file = `sessions/2026/01/01/rollout-a-${ID}.jsonl`;
-  const path = join(directory.path, file);
-  mkdirSync(dirname(path), { recursive: true });
-  writeFileSync(path, lines(line(0)));
-  const core = {
-    config: {},
-    server: { version: "0.169.0" },
-    callNow: () => Promise.resolve({ thread: { path, name: "Fruit" } }),
-  };
-  const memory = new MemoryThreadStore();
+test("what happens while a thread is stored is stored with the next call, and nothing is read back", async () => {
+  await using it = await atHome();
+  writeFileSync(it.path, lines(line(0)));
+  it.thread.name = "Fruit";
+  let asked = 0;
+  it.asked = () => void asked++;
   const store: ThreadStore = {
-    load: (id) => memory.load(id),
+    load: () => Promise.reject(new Error("nobody asked")),
     append: async (id, given, at) => {
-      await memory.append(id, given, at);
+      await it.memory.append(id, given, at);
       if (!given[0]!.startsWith("#name")) return;
-      writeFileSync(path, lines(line(0), line(1)));
+      writeFileSync(it.path, lines(line(0), line(1)));
       thread.touch();
     },
   };
-  const thread = new PortableThread(core as never, store, "startSession", null);
-  await thread.opened(ID);
-  await thread.flush();
-  await thread.flush();
-  const stored: string[] = [];
-  for await (const each of (await memory.load(ID))!) stored.push(each);
-  const named = ['#codex "0.169.0"', `#file ${JSON.stringify(file)}`, line(0), '#name "Fruit"'];
-  assert.deepEqual(stored, [...named, line(1)]);
+  const thread = await it.open(store);
+  for (let n = 0; n < 4; n++) await thread.flush();
+  assert.equal(asked, 2);
+  assert.deepEqual(await storedIn(it.memory), [
+    ...it.begins,
+    line(0),
+    '#name "Fruit"',
+    line(1),
+  ]);
 });
 
 test("a file that lost what is stored of it, or holds what codex does not write, is told of", async () => {
-  await using directory = await tempDir("portable-");
-  const path = join(directory.path, `sessions/2026/01/01/rollout-a-${ID}.jsonl`);
-  mkdirSync(dirname(path), { recursive: true });
+  await using it = await atHome();
+  const { path } = it;
   writeFileSync(path, lines(line(0), line(1)));
-  const core = {
-    config: {},
-    server: { version: "0.169.0" },
-    callNow: () => Promise.resolve({ thread: { path, name: null } }),
-  };
-  const store = new MemoryThreadStore();
-  const thread = new PortableThread(core as never, store, "startSession", null);
-  await thread.opened(ID);
+  const thread = await it.open(it.memory);
   await thread.flush();
-  const kept = async () => (await Array.fromAsync((await store.load(ID))!)).length;
+  const kept = async () => (await storedIn(it.memory)).length;
   assert.equal(await kept(), 4);
   const after = [lines(line(0)), lines(line(0), line(1), "", line(2)), [0x7B, 0xFF, 0x0A]];
   for (const [n, now] of after.entries()) {
@@ -310,24 +297,16 @@ test("a file that lost what is stored of it, or holds what codex does not write,
 });
 
 test("a turn of which codex could not write the end is not taken for stored", async () => {
-  await using directory = await tempDir("portable-");
-  const path = join(directory.path, `sessions/2026/01/01/rollout-a-${ID}.jsonl`);
-  mkdirSync(dirname(path), { recursive: true });
+  await using it = await atHome();
+  const { path } = it;
   const ends = (turn_id: string) =>
     JSON.stringify({ type: "event_msg", payload: { type: "task_complete", turn_id } });
   let late: string | null = null;
-  const core = {
-    config: {},
-    server: { version: "0.169.0" },
-    callNow: (_method: string, { includeTurns }: { includeTurns: boolean }) => {
-      if (includeTurns && late !== null) writeFileSync(path, late);
-      return Promise.resolve({ thread: { path, name: null } });
-    },
+  it.asked = ({ includeTurns }) => {
+    if (includeTurns && late !== null) writeFileSync(path, late);
   };
-  const store = new MemoryThreadStore();
-  const thread = new PortableThread(core as never, store, "startSession", null);
-  await thread.opened(ID);
-  const kept = async () => (await Array.fromAsync((await store.load(ID))!)).length;
+  const thread = await it.open(it.memory);
+  const kept = async () => (await storedIn(it.memory)).length;
   // Ends that are read before they are told, in any order.
   writeFileSync(path, lines(line(0), ends("one"), ends("two")));
   await thread.flush();
@@ -347,6 +326,58 @@ test("a turn of which codex could not write the end is not taken for stored", as
   late = before + lines(line(3), ends("three"));
   await thread.claim(new AbortController().signal);
   assert.equal(await kept(), 8);
+});
+
+test("of what a fork is based on, only a file that has less of it is replaced, and where nobody works on it", async () => {
+  const day = "sessions/2026/01/01";
+  const text = lines(line(0), line(1));
+  const fork = {
+    file: `${day}/rollout-b-${ID}.jsonl`,
+    text: lines(line(2, { id: OTHER, text, lines: 2 })),
+  };
+  const [whole, less, others] = [lines(line(0), line(1), line(2)), lines(line(0)), lines(line(7))];
+  const parent = `${day}/rollout-a-${OTHER}.jsonl`;
+  const longer = others + whole;
+  const table: { there: string; after: string; base?: string; loaded?: string }[] = [
+    { there: less, after: text },
+    { there: less, after: text, base: `${day}/rollout-a-${OTHER}_${THIRD}.jsonl`, loaded: ID },
+    { there: less, after: less, loaded: OTHER },
+    { there: less, after: less, base: `${day}/rollout-a-${OTHER}_${THIRD}.jsonl`, loaded: OTHER },
+    { there: whole, after: whole, loaded: OTHER },
+    { there: others, after: others, loaded: OTHER },
+    { there: longer, after: longer, loaded: OTHER },
+    { there: less, after: less, base: `${day}/rollout-notes.jsonl` },
+  ];
+  for (const { there, after, base = parent, loaded } of table) {
+    await using directory = await tempDir("portable-");
+    const home = directory.path;
+    mkdirSync(join(home, day), { recursive: true });
+    writeFileSync(join(home, base), there);
+    const memory = new MemoryThreadStore();
+    const parts = [{ file: base, text }, fork].flatMap((each) => [
+      marker("file", each.file),
+      ...each.text.trimEnd().split("\n"),
+    ]);
+    await memory.append(ID, parts, 0);
+    const core = {
+      config: {},
+      server: { version: "0.169.0", codexHome: home },
+      callNow: (method: string) => {
+        assert.equal(method, "thread/loaded/list", "nothing of it is forgotten");
+        return Promise.resolve({ data: [loaded] });
+      },
+    };
+    const thread = new PortableThread(core as never, memory, "resumeSession", ID);
+    const isRefused = there === less && loaded === OTHER;
+    if (isRefused) {
+      const refused = { data: { reason: "loadedAndOlder", threadId: OTHER } };
+      await assert.rejects(thread.materialise(ID), refused);
+    } else await thread.materialise(ID);
+    assert.equal(readFileSync(join(home, base), "utf8"), after);
+    const files = [base, ...isRefused ? [] : [fork.file]].map((file) => basename(file));
+    assert.deepEqual(readdirSync(join(home, day)).sort(), files.sort());
+    assert.equal(thread.takeWarning(), null, "nothing of the thread itself is given up");
+  }
 });
 
 test("whatever a thread is called, its store can be read again", () => {
