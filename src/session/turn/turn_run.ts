@@ -82,7 +82,7 @@ export class TurnRun implements TurnOwner {
   readonly identified: Promise<Turn>;
   /** Settles once, with how it ended. Never rejects. */
   readonly settled: Promise<SettledTurn>;
-  /** Settles when nobody wants it any more. Never rejects. */
+  /** Settles when it is told to stop. Never rejects. */
   readonly ending: Promise<void>;
   /** The mark that this client put on the prompt; newer servers repeat it in the message's item. */
   readonly clientId: string;
@@ -229,7 +229,7 @@ export class TurnRun implements TurnOwner {
 
   /** There is no turn, as far as this client can tell. */
   refused(error: unknown): void {
-    // It waited for another turn, and was stopped with that one.
+    // It was stopped while it waited for another turn, which goes on.
     if (this.#isStopped && isRefusal(error, "turnTakesNone")) {
       const ended = this.#pendingOutcome;
       const reason = new TurnInterruptedError(this.partial());
@@ -286,7 +286,6 @@ export class TurnRun implements TurnOwner {
     };
     const status = this.turn?.outcome.status ?? this.#emitEnd(final);
     this.#isSettled = true;
-    this.#ending.resolve();
     this.#cancelLimit();
     this.#options.signal?.removeEventListener("abort", this);
     this.#settled.resolve(final);

@@ -1198,9 +1198,12 @@ test("an answer that names a turn after its prompt has failed is not the next pr
   it.refuse(new RequestTimeoutError("turn/start", 30));
   assert.equal((await late.settled).by, "error");
   const next = it.start("two");
+  it.say("warning", { message: "of the second" });
   call!.answer({ turn: { id: "late" } });
   assert.equal(next.turn, null);
   it.answer("mine");
   assert.equal(next.turnId, "mine");
+  const { type, turnId } = it.own.at(-1)!;
+  assert.deepEqual([type, turnId], ["warning", "mine"]);
   it.turns.close();
 });
