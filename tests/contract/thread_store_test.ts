@@ -13,6 +13,7 @@ import { join } from "node:path";
 import { ThreadInUseError } from "../../src/errors/mod.ts";
 import { FileThreadStore, MemoryThreadStore } from "../../src/session/history/file_thread_store.ts";
 import { threadStoreError } from "../../src/session/history/thread_store.ts";
+import type { KvAtomic } from "../../src/kv.ts";
 import { KvThreadStore } from "../../src/session/history/kv_thread_store.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
@@ -125,4 +126,40 @@ test("KvThreadStore keeps an append whose answer was lost, and that the database
   await store.append("t", ["three"], 2);
   assert.deepEqual(await linesOf(store, "t"), ["one", "two", "three"]);
   await assert.rejects(store.append("t", ["x"], 2), ThreadInUseError);
+});
+
+test("KvThreadStore removes what has surely lost, and nothing that may be stored", async () => {
+  const kv = new FakeKv();
+  const store = new KvThreadStore(kv);
+  /** A store whose commits, counted from 1, are made by `commit`. */
+  const committing = (
+    commit: (n: number, commit: KvAtomic["commit"]) => ReturnType<typeof commit>,
+  ) => {
+    let n = 0;
+    return new KvThreadStore({
+      get: (key) => kv.get(key),
+      list: (selector) => kv.list(selector),
+      atomic: () => {
+        const atomic = kv.atomic();
+        const own = atomic.commit;
+        return Object.assign(atomic, { commit: () => commit(++n, own) });
+      },
+    });
+  };
+  // Another one is through before the first piece is written.
+  const slow = committing(async (n, commit) => {
+    if (n === 1) await store.append("t", ["one"], 0);
+    return await commit();
+  });
+  await assert.rejects(slow.append("t", ["x".repeat(100_000)], 0), ThreadInUseError);
+  const pieces = [...kv.entries.values()].filter(({ key }) => key.includes("piece"));
+  assert.equal(pieces.length, 1);
+  const unheard = committing(async (n, commit) => {
+    const done = await commit();
+    if (n === 2) throw new Error("lost");
+    return done;
+  });
+  const failed = await rejection(unheard.append("t", ["two"], 1));
+  assert.match(String(failed), /Storing a thread failed: lost/);
+  assert.deepEqual(await linesOf(store, "t"), ["one", "two"]);
 });

@@ -218,3 +218,29 @@ test("what others do to an item that they have as well costs the reader nothing"
     }
   }
 });
+
+test("a reader that falls behind and catches up again loses nothing", async () => {
+  const lagged = () => ({ ...STARTED, turnId: "lagged" });
+  const queue = new EventQueue<TurnEvent>({ events: 4000, characters: 100_000, lagged });
+  for (let n = 0; n < 90; n++) {
+    // Far enough behind that text is merged, and that what was read is cut off; all of it is read in the end.
+    for (let i = 0; i < 1100; i++) queue.push(text(`${i}`, "x".repeat(10)));
+    for (let i = 0; i < 9; i++) queue.push(text("last", "x".repeat(100 * n)));
+    for (let i = 0; i < 1100; i++) assert.notEqual((await queue.next())!.turnId, "lagged");
+    const last = await queue.next();
+    assert.equal(last?.type === "assistantMessageDelta" && last.delta.length, 900 * n);
+  }
+});
+
+test("what is queued is measured once, and only where there is a bound", async () => {
+  let measured = 0;
+  const item = { type: "agentMessage", toJSON: () => `${++measured}` };
+  const told = { type: "itemCompleted", threadId: "T", turnId: "U", item } as unknown as TurnEvent;
+  const bounds = { events: 10, characters: 100, lagged: () => STARTED };
+  for (const [of, times] of [[null, 0], [bounds, 1]] as const) {
+    const queue = new EventQueue<TurnEvent>(of);
+    queue.push(told);
+    assert.equal(await queue.next(), told);
+    assert.equal(measured, times);
+  }
+});
