@@ -168,9 +168,12 @@ for (const version of CODEX_VERSIONS) {
       const client = await world.connect();
       const kept = new MemoryThreadStore();
       let [loading, most] = [0, 0];
+      const [begun, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
       const store = {
         load: async (threadId: string) => {
           most = Math.max(most, ++loading);
+          begun.resolve();
+          await gate.promise;
           await new Promise((resolve) => setTimeout(resolve, 20));
           loading--;
           return await kept.load(threadId);
@@ -189,8 +192,10 @@ for (const version of CODEX_VERSIONS) {
         rejection(client.resumeSession(threadId, { cwd, store })),
       ];
       // Whoever gives up does not wait until the files are in place; whoever comes next does.
+      await begun.promise;
       stop.abort(new Error("enough"));
-      assert.equal(await given, stop.signal.reason);
+      assert.equal(await within(SOON_MS, "the abort", given), stop.signal.reason);
+      gate.resolve();
       assert.equal((await (await next).ask("there?")).assistantText, "You said: there?");
       assert.ok(await beside instanceof ThreadInUseError);
       assert.equal(most, 1, "no file is replaced that a session's codex writes to");
