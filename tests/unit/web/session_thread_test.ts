@@ -11,8 +11,24 @@ import {
 import { MemorySessionStore } from "../../../src/web/store/session_store.ts";
 import { test } from "../../_harness.ts";
 
+type Parts = ConstructorParameters<typeof SessionThread>[0];
+
+/** A session that a store has, and its thread, which is not open. */
+async function stored(used: boolean, more: object = {}) {
+  const at = new Date(0);
+  const record = {
+    ...{ sessionId: "s", tenant: "ann", threadId: "t", title: null, createdAt: at, usedAt: at },
+    ...{ model: null, effort: null, used, revision: 1 },
+  };
+  const store = new MemorySessionStore();
+  await store.put(record);
+  const config = () => Promise.resolve({ cwd: "/" });
+  const parts = { record, store, client: {}, config, thread: null, gone: false, usedAtStepMs: 1 };
+  const make = () => new SessionThread({ ...parts, ...more } as unknown as Parts);
+  return { store, make, thread: make() };
+}
+
 test("a thread that another codex keeps is tried again, and goes on as a copy; nothing else is", async () => {
-  const now = new Date();
   const inUse = new ThreadInUseError("t");
   const rows: [name: string, failures: Error[], canFork: boolean, outcome: string][] = [
     ["free", [], true, "t"],
@@ -22,12 +38,6 @@ test("a thread that another codex keeps is tried again, and goes on as a copy; n
     ["another failure", [new ConnectionClosedError("gone")], true, "connectionClosed"],
   ];
   await Promise.all(rows.map(async ([name, failures, canFork, outcome]) => {
-    const record = {
-      ...{ sessionId: "s", tenant: "ann", threadId: "t", title: null, createdAt: now, usedAt: now },
-      ...{ model: null, effort: null, used: true, revision: 1 },
-    };
-    const store = new MemorySessionStore();
-    await store.put(record);
     let left = [...failures];
     let closed = 0;
     const threadOf = (threadId: string) =>
@@ -42,31 +52,20 @@ test("a thread that another codex keeps is tried again, and goes on as a copy; n
       },
       ...(canFork ? { forkSession: () => Promise.resolve(threadOf("copy")) } : {}),
     };
-    const config = () => Promise.resolve({ cwd: "/" });
-    const parts = { record, store, client, config, thread: null, gone: false, usedAtStepMs: 1 };
-    const thread = new SessionThread(parts);
+    const { store, make, thread } = await stored(true, { client });
     const got = await thread.open().then((opened) => opened.threadId, (error) => error.code);
     assert.equal(got, outcome, name);
-    const stored = (await store.get("s"))!.threadId;
-    assert.equal(stored, outcome === "copy" ? "copy" : "t", name);
+    const known = (await store.get("s"))!.threadId;
+    assert.equal(known, outcome === "copy" ? "copy" : "t", name);
     if (outcome !== "copy") return;
     // One whose session was changed elsewhere meanwhile leaves no copy behind.
     left = [...failures];
-    const late = new SessionThread(parts);
-    await assert.rejects(late.open(), { reason: "sessionMoved" });
+    await assert.rejects(make().open(), { reason: "sessionMoved" });
     assert.equal(closed, 1, name);
   }));
 });
 
 test("a thread that could not be remembered is not left behind, however often it is tried", async () => {
-  const at = new Date(0);
-  const record = {
-    ...{ sessionId: "s", tenant: "ann", threadId: "t", title: null, createdAt: at, usedAt: at },
-    ...{ model: null, effort: null, used: false, revision: 1 },
-  };
-  const store = new MemorySessionStore();
-  await store.put(record);
-  const put = store.put.bind(store);
   const open = new Set<string>();
   let started = 0;
   const startSession = () => {
@@ -74,12 +73,8 @@ test("a thread that could not be remembered is not left behind, however often it
     open.add(threadId);
     return Promise.resolve({ threadId, close: () => Promise.resolve(void open.delete(threadId)) });
   };
-  const thread = new SessionThread(
-    {
-      ...{ record, store, client: { startSession }, thread: null, gone: false, usedAtStepMs: 1 },
-      config: () => Promise.resolve({ cwd: "/" }),
-    } as unknown as ConstructorParameters<typeof SessionThread>[0],
-  );
+  const { store, thread } = await stored(false, { client: { startSession } });
+  const put = store.put.bind(store);
   store.put = () => Promise.reject(new Error("away"));
   for (let tried = 0; tried < 3; tried++) await assert.rejects(thread.open(), /away/);
   assert.deepEqual([[...open], thread.threadId], [[], "t"]);
@@ -90,13 +85,7 @@ test("a thread that could not be remembered is not left behind, however often it
 
 /** A thread of which nothing was asked yet, in a store whose answers are lost until they are `heard` again. */
 async function unanswered(usedAtStepMs: number, isLost: (used: boolean) => boolean) {
-  const store = new MemorySessionStore();
-  const at = new Date(0);
-  const record = {
-    ...{ sessionId: "s", tenant: "ann", threadId: "t", title: null, createdAt: at, usedAt: at },
-    ...{ model: null, effort: null, used: false, revision: 1 },
-  };
-  await store.put(record);
+  const { store, thread } = await stored(false, { usedAtStepMs });
   const put = store.put.bind(store);
   const taken = Promise.withResolvers<void>();
   store.put = async (session) => {
@@ -105,12 +94,6 @@ async function unanswered(usedAtStepMs: number, isLost: (used: boolean) => boole
     if (isLost(session.used)) throw new Error("the answer was lost");
     return isStored;
   };
-  const thread = new SessionThread(
-    {
-      ...{ record, store, client: {}, config: () => Promise.resolve({ cwd: "/" }), thread: null },
-      ...{ gone: false, usedAtStepMs },
-    } as unknown as ConstructorParameters<typeof SessionThread>[0],
-  );
   return {
     ask: () => thread.remember({ threadId: "t" } as WebThread, "hello"),
     takenBack: taken.promise,
@@ -140,19 +123,7 @@ test("a prompt is written down behind a change that may say that nothing was ask
 });
 
 test("a session is called by the first line that says something", async () => {
-  const store = new MemorySessionStore();
-  const at = new Date(0);
-  const record = {
-    ...{ sessionId: "s", tenant: "ann", threadId: "t", title: null, createdAt: at, usedAt: at },
-    ...{ model: null, effort: null, used: false, revision: 1 },
-  };
-  await store.put(record);
-  const thread = new SessionThread(
-    {
-      ...{ record, store, client: {}, config: () => Promise.resolve({ cwd: "/" }), thread: null },
-      ...{ gone: false, usedAtStepMs: 1 },
-    } as unknown as ConstructorParameters<typeof SessionThread>[0],
-  );
+  const { store, thread } = await stored(false);
   await thread.remember({ threadId: "t" } as WebThread, "\n  The title\nand more");
   assert.equal((await store.get("s"))!.title, "The title");
 });
