@@ -464,11 +464,18 @@ test("files that are sent along must lie below the tenant's directory, wherever 
   await inWorld({}, async ({ client, server }) => {
     const adapter = new WebAdapter({ client, isolation, cwd, attachments: "files" });
     const { sessionId } = await adapter.createSession("ann");
-    const send = (path: string) =>
-      adapter.createTurn("ann", sessionId, { text: "read it", attachments: [path] });
+    const send = (...attachments: string[]) =>
+      adapter.createTurn("ann", sessionId, { text: "read it", attachments });
     await assert.rejects(send("../secret.txt"), isWebError(400, "notAllowed"));
     await assert.rejects(send("link.txt"), isWebError(400, "notAllowed"));
     await assert.rejects(send("a/".repeat(400_000)), isWebError(400, "notAllowed"));
+    // While many are looked at others are served.
+    let served = 0;
+    const others = setInterval(() => served++, 0);
+    const many = Array.from({ length: 100 }, () => "mine.txt");
+    await assert.rejects(send(...many, "link.txt"), isWebError(400, "notAllowed"));
+    clearInterval(others);
+    assert.ok(served > 10, `${served}`);
     await send("mine.txt");
     const turns = server.received.filter(({ method }) => method === "turn/start");
     assert.equal(turns.length, 1);
