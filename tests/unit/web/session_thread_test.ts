@@ -98,28 +98,45 @@ async function unanswered(usedAtStepMs: number, isLost: (used: boolean) => boole
     ask: () => thread.remember({ threadId: "t" } as WebThread, "hello"),
     takenBack: taken.promise,
     heard: () => void (store.put = put),
-    isUsed: async () => (await store.get("s"))!.used,
+    known: async () => (await store.get("s"))!,
   };
 }
 
 test("a first prompt whose record the store has kept without saying so is not taken for asked", async () => {
-  const { ask, takenBack, heard, isUsed } = await unanswered(1, (used) => used);
+  const { ask, takenBack, heard, known } = await unanswered(1, (used) => used);
   await assert.rejects(ask(), /the answer was lost/);
   await takenBack;
-  assert.equal(await isUsed(), false);
+  assert.equal((await known()).used, false);
   heard();
   await ask();
-  assert.equal(await isUsed(), true);
+  assert.equal((await known()).used, true);
 });
 
 test("a prompt is written down behind a change that may say that nothing was asked", async () => {
-  const { ask, takenBack, heard, isUsed } = await unanswered(600_000, () => true);
+  const { ask, takenBack, heard, known } = await unanswered(600_000, () => true);
   await assert.rejects(ask(), /the answer was lost/);
   await takenBack;
   heard();
   await ask();
   // Else the session would begin on a new thread after a restart, without what was said.
-  assert.equal(await isUsed(), true);
+  const { used, revision } = await known();
+  assert.equal(used, true);
+  await ask();
+  assert.equal((await known()).revision, revision, "it is known by now");
+});
+
+test("what another node has written meanwhile is not taken for the record whose answer was lost", async () => {
+  const { store, thread } = await stored(false);
+  const put = store.put.bind(store);
+  store.put = async (session) => {
+    store.put = put;
+    await put({ ...session, title: "another's" });
+    throw new Error("the answer was lost");
+  };
+  const ask = () => thread.remember({ threadId: "t" } as WebThread, "hello");
+  await assert.rejects(ask(), /the answer was lost/);
+  await assert.rejects(ask(), { reason: "sessionMoved" });
+  assert.equal((await store.get("s"))!.title, "another's");
 });
 
 test("a session is called by the first line that says something", async () => {
