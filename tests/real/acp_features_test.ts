@@ -68,6 +68,8 @@ for (const version of CODEX_VERSIONS) {
         editor.updates.length = 0;
         assert.equal((await editor.ask(sessionId, "/compact")).stopReason, "end_turn");
         assert.equal(editor.told("compaction_update").at(-1)?.status, "completed");
+        // On 0.104 there is one.
+        assert.equal(editor.text("agent_thought_chunk"), "", "a notice is told as one");
         assert.match(editor.text("agent_message_chunk"), /summed up/);
         editor.updates.length = 0;
         await editor.ask(sessionId, `/review ${world.prompt(["No mistakes."], "Look well.")}`);

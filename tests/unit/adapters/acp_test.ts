@@ -111,7 +111,8 @@ test("a person is shown what is judged, and offered what codex offers", () => {
   for (const id of ["acceptForSession", "toString", 0, null]) {
     assert.equal((chosen(id) as { decision: string }).decision, "decline");
   }
-  for (const answer of [null, [], "accept", { outcome: { outcome: "cancelled" } }]) {
+  const cancelled = { outcome: "cancelled", optionId: "accept" };
+  for (const answer of [null, [], "accept", { outcome: cancelled }, { outcome: [] }]) {
     assert.equal((decisionOf(answer, options) as { decision: string }).decision, "decline");
   }
 });
