@@ -2,6 +2,7 @@
  * Whether a question is certainly about what was judged, by what the server said of its file changes and MCP calls.
  * @module
  */
+import { isAboutCall } from "../request/facts.ts";
 import type { ApprovalRequest, ElicitationRequest } from "../request/types.ts";
 import { callContent, contentOf, type Entry, type OpenChanges } from "./open_changes.ts";
 
@@ -14,14 +15,6 @@ export function isUncertain(changes: OpenChanges, request: ApprovalRequest): boo
   const entry = changes.change(threadId, itemId);
   if (entry === undefined) return false;
   return entry.doubtful || entry.open[0] !== contentOf(request.changes);
-}
-
-/**
- * Whether it is consent to a call of an MCP tool, or says so of itself: which call that would be may not be known, where its
- * beginning was missed or codex puts its arguments into other words.
- */
-export function isAboutCall({ toolApproval, meta }: ElicitationRequest): boolean {
-  return toolApproval || meta?.["codex_approval_kind"] === "mcp_tool_call";
 }
 
 /**

@@ -12,7 +12,7 @@ import {
   plain,
 } from "../../json.ts";
 import type { WireAnswer } from "../answers/answers.ts";
-import { isAboutCall } from "./doubt.ts";
+import { isAboutCall } from "../request/facts.ts";
 import { normalHost } from "../rules/match_path.ts";
 import type {
   ApprovalAudit,

@@ -4,9 +4,8 @@
  */
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import { type PlainPath, plainPath, resolvePath } from "../../platform/mod.ts";
-import { isAboutCall } from "../broker/doubt.ts";
 import { normalHost } from "../rules/match_path.ts";
-import type { ApprovalRequest, RequestedPermissions } from "./types.ts";
+import type { ApprovalRequest, ElicitationRequest, RequestedPermissions } from "./types.ts";
 
 /** Something a rule can name; absent from a request that has no such thing. */
 export interface Facts {
@@ -102,6 +101,14 @@ export function factsOf(request: ApprovalRequest, realPath?: RealPath): Facts {
     default:
   }
   return facts;
+}
+
+/**
+ * Whether it is consent to a call of an MCP tool, or says so of itself: which call that would be may not be known, where its
+ * beginning was missed or codex puts its arguments into other words.
+ */
+export function isAboutCall({ toolApproval, meta }: ElicitationRequest): boolean {
+  return toolApproval || meta?.["codex_approval_kind"] === "mcp_tool_call";
 }
 
 /**
