@@ -22,6 +22,7 @@ const answers = (turn: FakeTurn) => {
 const hangs = (turn: FakeTurn) => turn.say("Half", { open: true });
 
 const THREAD = "01b20000-0000-7000-8000-000000000777";
+const AGENT = "01b20000-0000-7000-8000-000000000888";
 
 const calls = (server: FakeServer, method: string) =>
   server.received.filter((message) => message.method === method).length;
@@ -31,8 +32,8 @@ dialects(
   async (dialect) => {
     await onFake({ server: { dialect, onTurn: answers } }, async ({ client, server, cwd }) => {
       const both = await Promise.allSettled([
-        client.resumeSession("01b20000-0000-7000-8000-000000000777", { cwd }),
-        client.resumeSession("01b20000-0000-7000-8000-000000000777", { cwd }),
+        client.resumeSession(THREAD, { cwd }),
+        client.resumeSession(THREAD, { cwd }),
       ]);
       const refused = both.filter(({ status }) => status === "rejected");
       assert.equal(refused.length, 1);
@@ -298,22 +299,21 @@ test("a review whose session ends while it is prepared is not started", async ()
 });
 
 test("an agent that a turn is just starting while its session ends is stopped", async () => {
-  const child = "01b20000-0000-7000-8000-000000000888";
   for (const end of ["close", "release"] as const) {
     const interrupted: string[] = [];
     const begun = Promise.withResolvers<void>();
     const named = ({ threadId }: { threadId: string }, server: FakeServer) => {
-      if (threadId === child) return {};
+      if (threadId === AGENT) return {};
       const item = {
         type: "collabAgentToolCall",
         id: "call",
         status: "completed",
-        receiverThreadIds: [child],
+        receiverThreadIds: [AGENT],
       };
       server.notify("item/completed", { threadId, turnId: "foreign", item });
       // Its turn begins when the session has been let go of.
       setTimeout(() => {
-        server.notify("turn/started", { threadId: child, turn: { id: "C" } });
+        server.notify("turn/started", { threadId: AGENT, turn: { id: "C" } });
         begun.resolve();
       }, 20);
       return {};
@@ -329,7 +329,7 @@ test("an agent that a turn is just starting while its session ends is stopped", 
     await onFake({ server: { onTurn: answers, methods: methods as never } }, async (world) => {
       await world.session.ask("x");
       await Promise.all([world.session[end](), begun.promise]);
-      assert.deepEqual(interrupted, [child], end);
+      assert.deepEqual(interrupted, [AGENT], end);
     });
   }
 });
@@ -402,8 +402,7 @@ test("a session whose server is gone serves its tools to nobody any more", async
     const tools = {
       look: { description: "Looks", inputSchema: { type: "object" }, run: () => "seen" },
     };
-    const threadId = "01b20000-0000-7000-8000-000000000777";
-    const session = await client.resumeSession(threadId, { cwd, tools });
+    const session = await client.resumeSession(THREAD, { cwd, tools });
     const { config } = (await server!.waitForMethod("thread/resume")).params;
     const { url, http_headers } = config.mcp_servers.session_tools;
     const headers = { ...http_headers, "content-type": "application/json" };
@@ -453,8 +452,17 @@ test("no tool of this process runs for a call that comes after the end of its tu
     assert.equal(await call(of(turnId)), "The call was not answered.");
     assert.equal(await call(of(turns[1]!.id)), "seen");
     assert.equal(await call({}), "seen");
-    await stream.interrupt();
-    await rejection(stream.finish());
+    // An agent may go on beyond the turn that started it.
+    const item = { type: "collabAgentToolCall", id: "c", receiverThreadIds: [AGENT] };
+    server!.notify("item/completed", { threadId: THREAD, turnId: turns[1]!.id, item });
+    server!.notify("turn/started", { threadId: AGENT, turn: { id: "agent's" } });
+    turns[1]!.complete();
+    await stream.finish();
+    assert.deepEqual([await call({}), await call(of("agent's"))], ["seen", "seen"]);
+    const turn = { id: "agent's", status: "completed" };
+    server!.notify("turn/completed", { threadId: AGENT, turn });
+    while (await call({}) === "seen");
+    assert.equal(await call(of("agent's")), "The call was not answered.");
   });
 });
 
