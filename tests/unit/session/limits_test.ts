@@ -139,7 +139,16 @@ test("RunMeter adds up turns, stops the run once, and lets no turn begin without
   left.release();
   free.add(new TurnTally());
 
-  const used = new RunMeter({ tokens: 2 }, () => assert.fail("nothing is at work"));
+  // Limits are what they were then, also those that a class of the caller's has as accessors.
+  class Limits {
+    allowed = 2;
+    get tokens(): number {
+      return this.allowed;
+    }
+  }
+  const limits = new Limits();
+  const used = new RunMeter(limits, () => assert.fail("nothing is at work"));
+  limits.allowed = 1_000;
   used.add(first);
   assert.deepEqual(used.spent, { limit: "tokens", allowed: 2, used: 2 });
 });

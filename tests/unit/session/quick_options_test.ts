@@ -40,6 +40,7 @@ test("quickRun() and quickRunWithProfile() say where an option goes that they do
     [() => profiled({ timeout: 1 }), /quickRunWithProfile: .*Did you mean `timeoutMs`\?$/],
     [() => profiled({ signal: 1 }), /It comes after the profile, in an object of its own\.$/],
     [() => profiled({ client: {} }), /It comes after the profile/],
+    [() => profiled({ retry: {} }), /belongs to a turn: give it to `ask` or `run`/],
   ];
   for (const [call, words] of table) await assert.rejects(call, words);
 });

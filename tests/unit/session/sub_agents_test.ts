@@ -114,11 +114,11 @@ const naming = (...receiverThreadIds: string[]): JsonObject => ({
   receiverThreadIds,
 });
 
-/** A turn of the session's, until it is `over`. */
 function isAgent(agents: SubAgents, id: string): boolean {
   return agents.threads().some(({ threadId }) => threadId === id);
 }
 
+/** A turn of the session's, until it is `over`. */
 function turn(isStopping: boolean, meter: RunMeter | null = null, over = new Promise(() => {})) {
   return { isStopping, meter, reached: () => over } as unknown as Turn;
 }

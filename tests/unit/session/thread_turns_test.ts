@@ -1207,3 +1207,18 @@ test("an answer that names a turn after its prompt has failed is not the next pr
   assert.deepEqual([type, turnId], ["warning", "mine"]);
   it.turns.close();
 });
+
+test("a turn whose end was told is over, also while it is still being stopped", async () => {
+  const it = new Stage();
+  const run = it.begun("one");
+  assert.deepEqual([null, "one", "other"].map((id) => it.turns.isOver(id)), [false, false, false]);
+  const stopping = run.stop();
+  await it.called("turn/interrupt");
+  it.say("turn/completed", { turn: { id: "one", status: "interrupted" } });
+  assert.equal(it.turns.get("one") === undefined, false);
+  assert.equal(it.turns.isOver("one"), true);
+  it.turns.close();
+  await it.reply("turn/interrupt", {});
+  assert.equal(await stopping, true);
+  assert.deepEqual([it.turns.get("one"), it.turns.isOver("one")], [undefined, true]);
+});

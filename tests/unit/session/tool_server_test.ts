@@ -115,10 +115,12 @@ test("tools are listed and called, with where the call comes from", async () => 
     }),
   );
   assert.deepEqual(result["result"], { content: [{ type: "text", text: "3" }], isError: false });
-  await call(tools, "tools/call", { name: "add", _meta: { threadId: 5, callId: "" } });
+  const nothing = { turn_id: "", thread_id: "other" };
+  const _meta = { threadId: 5, callId: "", "x-codex-turn-metadata": nothing };
+  await call(tools, "tools/call", { name: "add", _meta });
   assert.deepEqual(calls, [
     { tool: "add", arguments: { a: 1 }, threadId: "t", turnId: "u", callId: "c" },
-    { tool: "add", arguments: {}, threadId: null, turnId: null, callId: null },
+    { tool: "add", arguments: {}, threadId: "other", turnId: null, callId: null },
   ]);
   assert.deepEqual((await call(tools, "ping"))["result"], {});
   assert.match(JSON.stringify(await call(tools, "resources/list")), /-32601/);

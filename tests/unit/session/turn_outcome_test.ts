@@ -154,6 +154,10 @@ test("a model that could not be reached has been once it says something", () => 
     assert.equal(it.unreached, "Reconnecting... 1/5: no such host");
     say(it, apply);
     assert.equal(it.unreached, null);
+    apply("error", { error: { ...error, additionalDetails: "" }, willRetry: true });
+    assert.equal(it.unreached, "Reconnecting... 1/5");
+    apply("error", { error: {}, willRetry: true });
+    assert.equal(it.unreached, "");
   }
 });
 
