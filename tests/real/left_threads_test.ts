@@ -115,6 +115,13 @@ for (const version of CODEX_VERSIONS) {
       const session = await client.startSession({ cwd });
       await session.ask("hello");
       const { threadId } = session;
+      const gone = async (before: string[]) => {
+        const isGone = async () => (await loaded(client)).every((id) => before.includes(id));
+        for (let tries = SOON_MS / 50; !await isGone(); tries--) {
+          assert.ok(tries > 0, "a thread was left");
+          await new Promise((resolve) => setTimeout(resolve, 50));
+        }
+      };
       // Codex 0.104 keeps a thread that was never used.
       for (const method of ["thread/fork", ...(version === "0.104.0" ? [] : ["thread/start"])]) {
         const before = await loaded(client);
@@ -123,11 +130,7 @@ for (const version of CODEX_VERSIONS) {
         assert.ok(await rejection(opened) instanceof RequestTimeoutError);
         late(null);
         deliver();
-        const gone = async () => (await loaded(client)).every((id) => before.includes(id));
-        for (let tries = SOON_MS / 50; !await gone(); tries--) {
-          assert.ok(tries > 0, `${method} left a thread`);
-          await new Promise((resolve) => setTimeout(resolve, 50));
-        }
+        await gone(before);
       }
       await session.release();
       late("thread/resume");
@@ -142,10 +145,20 @@ for (const version of CODEX_VERSIONS) {
       await now.release();
       late("thread/resume");
       assert.ok(await rejection(resumed()) instanceof RequestTimeoutError);
+      const asking = late("thread/resume");
+      const soon = resumed();
+      await asking;
       late(null);
       deliver();
-      const last = (await resumed()).ask("still?");
-      assert.equal((await within(SOON_MS, "the answer", last)).assistantText, "You said: still?");
+      const said = (await soon).ask("still?");
+      assert.equal((await within(SOON_MS, "the answer", said)).assistantText, "You said: still?");
+      await (await soon).release();
+      late("thread/resume");
+      assert.ok(await rejection(resumed()) instanceof RequestTimeoutError);
+      late(null);
+      deliver();
+      // Codex 0.104 keeps what nobody has.
+      if (version !== "0.104.0") await gone([]);
     }));
 
   test(`a thread that is closed while a prompt's hook is asked is resumed for the turn [${version}]`, () =>
@@ -167,11 +180,12 @@ for (const version of CODEX_VERSIONS) {
     inWorld(version, async (world) => {
       const client = await world.connect();
       const kept = new MemoryThreadStore();
-      let [loading, most] = [0, 0];
+      let [loading, most, loads] = [0, 0, 0];
       const [begun, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
       const store = {
         load: async (threadId: string) => {
           most = Math.max(most, ++loading);
+          loads++;
           begun.resolve();
           await gate.promise;
           await new Promise((resolve) => setTimeout(resolve, 20));
@@ -186,19 +200,24 @@ for (const version of CODEX_VERSIONS) {
       await first.ask("hello");
       await first.release();
       const stop = new AbortController();
-      const given = rejection(client.resumeSession(threadId, { cwd, store, signal: stop.signal }));
+      const { signal } = stop;
+      const given = [1, 2].map(() =>
+        rejection(client.resumeSession(threadId, { cwd, store, signal }))
+      );
+      await begun.promise;
       const [next, beside] = [
         client.resumeSession(threadId, { cwd, store }),
         rejection(client.resumeSession(threadId, { cwd, store })),
       ];
       // Whoever gives up does not wait until the files are in place; whoever comes next does.
-      await begun.promise;
       stop.abort(new Error("enough"));
-      assert.equal(await within(SOON_MS, "the abort", given), stop.signal.reason);
+      const reasons = await within(SOON_MS, "the abort", Promise.all(given));
+      assert.deepEqual(reasons, [signal.reason, signal.reason]);
       gate.resolve();
       assert.equal((await (await next).ask("there?")).assistantText, "You said: there?");
       assert.ok(await beside instanceof ThreadInUseError);
       assert.equal(most, 1, "no file is replaced that a session's codex writes to");
+      assert.equal(loads, 3, "nothing is put in place for who has given up before");
       await (await next).release();
     }));
 
