@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { mkdir } from "node:fs/promises";
+import { join, relative } from "node:path";
 import process from "node:process";
 import {
   EmptyAnswerError,
@@ -276,6 +278,9 @@ test("a cwd must be a directory that exists", async () => {
     assert.equal(workingDirectory(cwd, false).replace(/[\\/]$/, ""), process.cwd());
     assert.doesNotMatch(workingDirectory(cwd, false), /[\\/]\.(?:[\\/]|$)/);
   }
+  const hidden = join(directory.path, ".hidden");
+  await mkdir(hidden);
+  assert.match(workingDirectory(relative(process.cwd(), hidden), false), /[\\/]\.hidden$/);
   for (const cwd of ["", " ", `${directory.path}/missing`, import.meta.filename!]) {
     assert.throws(() => workingDirectory(cwd, false), (error) => {
       assert.ok(error instanceof InvalidArgumentError && error.argument === "cwd", cwd);
