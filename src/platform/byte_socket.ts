@@ -42,13 +42,12 @@ interface NodeSocket {
 const HTTP = ["http/1.1"];
 
 /** Connects until the signal aborts. Rejects with the runtime's own error. */
-export async function connectBytes(
+export function connectBytes(
   to: ByteSocketAddress,
   sink: ByteSocketSink,
   signal: AbortSignal,
 ): Promise<ByteSocket> {
-  signal.throwIfAborted();
-  return await (runtimeName() === "deno" ? connectDeno : connectNode)(to, sink, signal);
+  return (runtimeName() === "deno" ? connectDeno : connectNode)(to, sink, signal);
 }
 
 async function connectDeno(

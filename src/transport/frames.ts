@@ -145,7 +145,6 @@ export class FrameSocket implements SocketLike {
   }
 
   close(): void {
-    if (this.#closed) return;
     this.#closed = true;
     void this.#frame(0x8, new Uint8Array([0x03, 0xe8]));
   }

@@ -40,6 +40,31 @@ test("an upgrade that is refused ends although the answer does not, and says why
   });
 });
 
+test("whoever answers otherwise than a WebSocket server does is refused at once", async () => {
+  const answers: [answer: string, told: RegExp][] = [
+    ["", /does not answer as an app server does \(it does not answer as a WebSocket server does\)/],
+    ["HTTP/1.1 101 Yes\r\n\r\n", /refused the connection: HTTP 101/],
+    [
+      "HTTP/1.1 200 Yes\r\nSec-WebSocket-Accept: ACCEPT\r\n\r\n",
+      /refused the connection: HTTP 200/,
+    ],
+    [`HTTP/1.1 101 Yes\r\nX: ${"x".repeat(20_000)}`, /does not answer as an app server does/],
+    [`HTTP/1.1 503 No\r\n\r\n${"x".repeat(300)}`, /HTTP 503 \(x{200}\)/],
+  ];
+  for (const [answer, told] of answers) {
+    const answering = async (socket: Socket, key: string) => {
+      if (answer === "") socket.end();
+      else socket.write(answer.replace("ACCEPT", await acceptFor(key)));
+    };
+    await asked(answering, (url) =>
+      assert.rejects(
+        webSocketTransport({ url, connectTimeoutMs: 5_000 })({}),
+        (error) => error instanceof ConnectionClosedError && told.test(error.message),
+        answer.slice(0, 80),
+      ));
+  }
+});
+
 test("the name and the password of an address are told to who answers there, but for a token", async () => {
   const heard: string[] = [];
   const server = createServer((socket) => {
@@ -53,13 +78,19 @@ test("the name and the password of an address are told to who answers there, but
   const url = `ws://ann:p%C3%A9@127.0.0.1:${(server.address() as AddressInfo).port}/`;
   try {
     await assert.rejects(webSocketTransport({ url })({}), ConnectionClosedError);
-    await assert.rejects(webSocketTransport({ url, token: "t" })({}), ConnectionClosedError);
+    await assert.rejects(webSocketTransport({ url, token: "t\n" })({}), ConnectionClosedError);
+    const nameless = url.replace("ann:p%C3%A9@", "");
+    await assert.rejects(webSocketTransport({ url: nameless })({}), ConnectionClosedError);
     const bad = url.replace("p%C3%A9", "%zz");
     await assert.rejects(webSocketTransport({ url: bad })({}), ConnectionClosedError);
+    await assert.rejects(
+      webSocketTransport({ url, token: "t\r\nX: y" })({}),
+      /Authorization has a character that no header may have/,
+    );
   } finally {
     await new Promise((resolve) => server.close(resolve));
   }
-  assert.deepEqual(heard, [`Basic ${btoa("ann:p\xc3\xa9")}`, "Bearer t"]);
+  assert.deepEqual(heard, [`Basic ${btoa("ann:p\xc3\xa9")}`, "Bearer t", ""]);
 });
 
 test("a connection that the server ends tells the server's reason, or that it spoke no WebSocket", async () => {
@@ -99,6 +130,60 @@ test("of a flood of pings some are answered, and no answers pile up", async () =
   });
 });
 
+test("pings that come one after the other are answered, however many there are", async () => {
+  const answers = Promise.withResolvers<number>();
+  let count = 0;
+  const ask = (socket: Socket) => void socket.write(Uint8Array.of(0x89, 0));
+  const asking = (socket: Socket) => {
+    socket.on("data", () => ++count < 40 ? ask(socket) : answers.resolve(count));
+    ask(socket);
+  };
+  await upgrading(asking, async (url) => {
+    const transport = await webSocketTransport({ url })({});
+    const late = setTimeout(() => answers.resolve(count), 5_000);
+    assert.equal(await answers.promise, 40);
+    clearTimeout(late);
+    transport.kill();
+  });
+});
+
+test("nothing is said after the word that the connection ends", async () => {
+  const said = Promise.withResolvers<number>();
+  const heard = (socket: Socket) => {
+    let bytes = 0;
+    socket.on("data", (chunk) => {
+      bytes += chunk.length;
+      if (bytes === CLOSE_BYTES) socket.write(Uint8Array.of(0x88, 2, 0x03, 0xe8));
+    });
+    socket.once("close", () => said.resolve(bytes));
+  };
+  await upgrading(heard, async (url) => {
+    const transport = await webSocketTransport({ url })({});
+    transport.start({ bytes() {}, text() {}, closed() {} });
+    const closed = transport.close({ graceMs: 5_000 });
+    await transport.write("{}\n");
+    await closed;
+    assert.equal(await said.promise, CLOSE_BYTES);
+  });
+});
+
+test("a write waits until the server has read most of it", async () => {
+  const opened = Promise.withResolvers<Socket>();
+  const leave = (socket: Socket) => opened.resolve(socket.pause());
+  await upgrading(leave, async (url) => {
+    const transport = await webSocketTransport({ url })({});
+    const socket = await opened.promise;
+    const message = `"${"x".repeat(12 << 20)}"\n`;
+    let written = false;
+    const writing = transport.write(message + message).then(() => written = true);
+    await new Promise((go) => setTimeout(go, 200));
+    assert.equal(written, false);
+    socket.resume();
+    await writing;
+    transport.kill();
+  });
+});
+
 /** Of the client: masked, the one with a code. */
 const PONG_BYTES = 6;
 const CLOSE_BYTES = 8;
@@ -108,18 +193,30 @@ async function upgrading(
   then: (socket: Socket) => void,
   work: (url: string) => Promise<void>,
 ): Promise<void> {
+  await asked(async (socket, key) => {
+    socket.write(`HTTP/1.1 101 Yes\r\nSec-WebSocket-Accept: ${await acceptFor(key)}\r\n\r\n`);
+    then(socket);
+  }, work);
+}
+
+/** A server that does something with each connection that asks to be upgraded. */
+async function asked(
+  then: (socket: Socket, key: string) => void,
+  work: (url: string) => Promise<void>,
+): Promise<void> {
+  const sockets: Socket[] = [];
   const server = createServer((socket) => {
+    sockets.push(socket);
     socket.on("error", () => {});
-    socket.once("data", async (head) => {
-      const key = /sec-websocket-key: (\S+)/i.exec(head.toString("latin1"))![1]!;
-      socket.write(`HTTP/1.1 101 Yes\r\nSec-WebSocket-Accept: ${await acceptFor(key)}\r\n\r\n`);
-      then(socket);
+    socket.once("data", (head) => {
+      then(socket, /sec-websocket-key: (\S+)/i.exec(head.toString("latin1"))![1]!);
     });
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   try {
     await work(`ws://127.0.0.1:${(server.address() as AddressInfo).port}`);
   } finally {
+    for (const socket of sockets) socket.destroy();
     await new Promise((resolve) => server.close(resolve));
   }
 }

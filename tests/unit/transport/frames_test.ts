@@ -62,6 +62,14 @@ test("FrameReader joins fragments around control frames, and characters cut in t
   assert.deepEqual(seen, [["ping", 2], "é", ["close", 1000, "bye"]]);
 });
 
+test("FrameReader counts each message for itself, its fragments together", () => {
+  const { reader: each, seen } = reader(10);
+  for (const message of ["x".repeat(8), "y".repeat(8)]) each.push(serverFrame(0x81, text(message)));
+  assert.deepEqual(seen, ["x".repeat(8), "y".repeat(8)]);
+  each.push(serverFrame(0x01, text("x".repeat(8))));
+  assert.throws(() => each.push(serverFrame(0x80, text("x".repeat(8)))), /limit/);
+});
+
 test("FrameReader refuses what no server sends", () => {
   assert.throws(() => reader().reader.push(new Uint8Array([0xc1, 0])), /reserved/);
   assert.throws(() => reader().reader.push(new Uint8Array([0x81, 0x80])), /masked/);
