@@ -87,13 +87,19 @@ test("what ends a turn, or asks for a sign of life, does not wait for a full win
   const busy = it.call("command/exec", {}, 10_000);
   const queued = it.call("queued", {}, 10_000);
   const stop = it.call("turn/interrupt", {}, 10_000);
+  const clean = it.call("thread/backgroundTerminals/clean", {}, 10_000);
   const asked = Array.from({ length: 20 }, () => it.call("thread/loaded/list", {}, 10_000));
   const methods = sent.map(({ method }) => method);
-  assert.deepEqual(methods.slice(0, 3), ["command/exec", "turn/interrupt", "thread/loaded/list"]);
+  assert.deepEqual(methods.slice(0, 4), [
+    "command/exec",
+    "turn/interrupt",
+    "thread/backgroundTerminals/clean",
+    "thread/loaded/list",
+  ]);
   // A crowd of them waits like all others.
   assert.equal(sent.length, 17);
-  for (let answered = 0; answered < 23; answered++) it.settle(ok(sent[answered]!.id));
-  await Promise.all([busy, queued, stop, ...asked]);
+  for (let answered = 0; answered < 24; answered++) it.settle(ok(sent[answered]!.id));
+  await Promise.all([busy, queued, stop, clean, ...asked]);
   assert.equal(it.size, 0);
 });
 

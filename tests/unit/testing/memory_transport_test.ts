@@ -99,6 +99,11 @@ test("notify() and request() reach the client, and its answer comes back", async
   });
   assert.deepEqual(answer, { decision: "accept" });
   await assert.rejects(server.request("no/such/question"), (e: unknown) => e instanceof RpcError);
+  // What is answered for the test while something is asked is its own again.
+  const listed = runtime.request("thread/loaded/list", {});
+  const signal = AbortSignal.timeout(5_000);
+  (await server.nextRequest("thread/loaded/list", { signal })).respond({ data: ["t"] });
+  assert.deepEqual(await listed, { data: ["t"] });
 });
 
 test("send() takes anything, also what is no JSON", async () => {
