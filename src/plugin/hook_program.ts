@@ -66,9 +66,8 @@ async function run(
 ): Promise<ProgramEnd> {
   outer.throwIfAborted();
   const windows = platformName() === "win32";
-  const watched = !windows && canRun("sh");
   // Shells drop variables with names that are none of theirs.
-  let gated = watched && canRun(command) &&
+  let gated = !windows && canRun(command) &&
     Object.keys(env).every((name) => /^[A-Za-z_]\w*$/.test(name));
   const start = () =>
     spawnProcess({
@@ -83,7 +82,7 @@ async function run(
     });
   const child = await start().catch((error) => {
     if (!gated) throw error;
-    // Where its PATH has no shell, the program may need none.
+    // Where no shell may run, or its PATH has none, the program may need none.
     gated = false;
     return start();
   });
@@ -105,7 +104,7 @@ async function run(
   child.onStdout((chunk) => stdout.add(chunk));
   child.onStderr((chunk) => stderr.add(chunk));
   try {
-    if (watched) unguard = await guardOf(child.pid);
+    if (!windows) unguard = await guardOf(child.pid);
     // A program that does not read its stdin is as good as one that does: its exit is what counts.
     void child.write(gated ? `\n${input}` : input);
     child.closeStdin();

@@ -52,6 +52,9 @@ test("a failing shell hook blocks and its stderr is in the issue", async () => {
   await assert.rejects(run.pre("preTurn", {}), HookBlockedError);
   assert.equal(run.report.issues[0]?.class, "execution");
   assert.match(run.report.issues[0]?.message ?? "", /status 3; stderr ends with: cannot reach/);
+  const ended = shell(["/bin/sh", "-c", "kill -9 $$"]);
+  assert.equal((await ended.toolPre({})).type, "block");
+  assert.match(ended.report.issues[0]?.message ?? "", /was ended by SIGKILL/);
   const missing = shell(["codex-runtime-no-such-program"]);
   assert.equal((await missing.toolPre({})).type, "block");
   const lenient = shell("exit 3", { onError: "continue" });
@@ -96,6 +99,15 @@ test("a program gets variables whose names no shell has", async () => {
   for (const name of ["my-var", "app.name", "1st", "plain"]) {
     const run = shell(["printenv", name], { env: { [name]: action } });
     await assert.rejects(run.pre("preTurn", { prompt: "p" }), /got it/, name);
+  }
+});
+
+test("the first line on a program's stdin is the context, however it was started", async () => {
+  for (const env of [{}, { "my-var": "x" }, { PATH: "/nowhere" }]) {
+    const run = shell(["/bin/sh", "-c", 'read -r line; case $line in "{"*) ;; *) exit 1;; esac'], {
+      env,
+    });
+    assert.deepEqual(await run.toolPre({}), { type: "continue" }, JSON.stringify(env));
   }
 });
 

@@ -31,6 +31,19 @@ test(
 );
 
 test(
+  "a shell hook's program needs its own permission, and not the shell's",
+  { permissions: { ...scoped, run: ["sh", "printenv"] } },
+  async () => {
+    const run = runOf(new ShellCommandHook("s", ["true"]));
+    assert.equal((await run.toolPre({})).type, "block");
+    assert.match(run.report.issues[0]?.message ?? "", /--allow-run=true/);
+    await Deno.permissions.revoke({ name: "run", command: "sh" });
+    const alone = runOf(new ShellCommandHook("s", ["printenv", "X"], { env: { X: "{}" } }));
+    assert.deepEqual(await alone.toolPre({}), { type: "continue" });
+  },
+);
+
+test(
   "a shell hook that may not run blocks and names the missing flag",
   { permissions: { ...scoped, run: false } },
   async () => {
