@@ -332,6 +332,12 @@ const ROWS: Row[] = [
     requestOf(ELICITATION, MCP_APPROVAL),
     "ask",
   ],
+  [
+    "denied, of another server",
+    [deny({ mcpServer: "other" }), allow({})],
+    requestOf(ELICITATION, MCP_APPROVAL),
+    "allow",
+  ],
   ["another tool", [deny({ tool: "drop" })], requestOf(ELICITATION, MCP_APPROVAL), "ask"],
   [
     "a tool not told",
@@ -506,6 +512,10 @@ test("checkApprovals() refuses rules that would mean something else than they sa
       JSON.stringify(value),
     );
   }
+  assert.throws(
+    () => checkApprovals({ rules: [{ effect: "deny", command: "git push" }] } as never),
+    /Write its words: `\["git", "status"\]`/,
+  );
   checkApprovals(undefined);
   checkApprovals(() => ({ decision: "decline" }));
   for (const what of ["ask", "decline"] as const) checkApprovals({ rules: [], default: what });

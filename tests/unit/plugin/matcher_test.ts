@@ -55,7 +55,9 @@ test("HookMatcher matches only when every constraint holds", () => {
     // A server's tool of which codex does not tell the name may be any.
     [{ toolName: "github/create_issue" }, { toolName: "github", toolKind: "mcpTool" }, true],
     [{ toolName: "git/push" }, { toolName: "github", toolKind: "mcpTool" }, false],
+    [{ toolName: "github-x/push" }, { toolName: "github", toolKind: "mcpTool" }, false],
     [{ toolName: "github/create_issue" }, { toolName: "github/x", toolKind: "mcpTool" }, false],
+    [{ toolName: "github/x/y" }, { toolName: "github/x", toolKind: "mcpTool" }, false],
     [{ cwdPrefix: "/srv/app" }, { cwd: "/srv/app" }, true],
     [{ cwdPrefix: "/srv/app" }, {}, false],
     [{ toolName: "git", cwdPrefix: "/srv" }, { toolName: "git", cwd: "/home" }, false],
