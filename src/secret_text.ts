@@ -9,7 +9,7 @@ export const REDACTED: string = "[redacted]";
 
 /** A cheap look that most texts do not pass. */
 const SUSPICIOUS =
-  /sk[-_]|rk_|eyJ|gh[pousr]_|glpat-|npm_|hf_|gsk_|xai-|pypi-|whsec_|shpat_|dop_v1_|hvs\.|SG\.|ya29\.|AKIA|ASIA|AIza|xox|hooks\.slack|BEGIN |auth|bearer|cookie|token|secret|pass|pwd|_pat(?![a-z])|(?:\b|\\[nrt])pat\b|jwt|dsn|sig|credential|key|webhook|conn|curl|mysql|mariadb|_ur[li]|redis-cli|\blogin\b|sqlcmd|\bbcp\b|isql|ldap|mongo|mosquitto|\b(?:un)?zip\b|ipmitool|openssl|sudo|vault|smbclient|rpcclient|\t(?:TRUE|FALSE)\t/i;
+  /sk[-_]|sess-|rk_|eyJ|gh[pousr]_|glpat-|npm_|hf_|gsk_|xai-|pypi-|whsec_|shpat_|dop_v1_|hvs\.|SG\.|ya29\.|AKIA|ASIA|AIza|xox|hooks\.slack|auth|bearer|cookie|token|secret|pass|pwd|_pat(?![a-z])|(?:\b|\\[nrt])pat\b|jwt|dsn|sig|credential|key|webhook|conn|curl|mysql|mariadb|_ur[li]|redis-cli|\blogin\b|sqlcmd|\bbcp\b|[it]sql|ldap|mongo|mosquitto|\b(?:un)?zip\b|ipmitool|openssl|sudo|vault|smb|rpcclient|\t(?:TRUE|FALSE)\t/i;
 
 type Replace = [pattern: RegExp, by: string | ((match: string, ...groups: string[]) => string)];
 
