@@ -138,7 +138,7 @@ export function unwrapShell(
 const HIDES = {
   cmd: /[%^!]|\w"\w/,
   powershell:
-    /`(?![nrt])[a-z]|\b(?:iex|invoke-expression|scriptblock|frombase64string)\b|\s-e(?:c|n\w*)?\s+["']?(?:\$|[\w+/=]{16})|\[char\]|(?:(?<!&)&|(?<![^\s;{(])\.)\s*"?[$(]|\w"\w|\w'\w+'|^-$/i,
+    /`(?![nrt])[a-z]|\b(?:iex|invoke-expression|scriptblock|frombase64string)\b|\s-e(?:c|n\w*)?\s+["']?(?:\$|[\w+/=]{16}|\w{11}=)|\[char\]|(?:(?<!&)&|(?<![^\s;{(])\.)\s*"?[$(]|\w"\w|\w'\w+'|^-$/i,
 };
 
 /** `powershell -Command …` and `cmd /c …` have their own grammar: what is more than plain words may be run in any order. */

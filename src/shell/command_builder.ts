@@ -55,10 +55,10 @@ export interface HereDocument {
 const MAX_WORDS = 2000;
 /** Words before which, or instead of which, a command stands. */
 const RESERVED: ReadonlySet<string> = new Set(
-  "if then elif else fi while until do done esac in { } ! time -p ]]".split(" "),
+  "if then elif else fi while until do done esac in { } ! time -p".split(" "),
 );
 /** What words follow that are no command by themselves. */
-const KEYWORDS: ReadonlySet<string> = new Set("for case select function coproc [[".split(" "));
+const KEYWORDS: ReadonlySet<string> = new Set("for case select coproc [[".split(" "));
 /** In zsh `1=x` and `é=x` are assignments, too. */
 const ASSIGNMENT = /^[\w\x80-\uffff]+(?:\[[^\]]*\])?\+?=/;
 
@@ -112,7 +112,7 @@ export class CommandBuilder {
 
   /** In a word after which the words of a list come. */
   get opensList(): boolean {
-    return /\w=$/.test(this.#open?.text ?? "");
+    return /\w\+?=$/.test(this.#open?.text ?? "");
   }
 
   /** Between `case` and `esac` a closing parenthesis ends a pattern. */

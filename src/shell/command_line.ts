@@ -286,9 +286,7 @@ function addTraits(
   script: ShellScript,
 ): void {
   // What `command`, `noglob` and the like start may be one as well.
-  const started = runsBuiltins(name)
-    ? words.slice(1).filter(({ literal }) => literal).map(({ text }) => builtinTraits(text))
-    : [];
+  const started = runsBuiltins(name) ? words.slice(1).map(({ text }) => builtinTraits(text)) : [];
   const any = (trait: keyof BuiltinTraits): boolean =>
     [builtinTraits(name), ...started].some((traits) => traits[trait]);
   if (builtinTraits(name).evaluates) {
@@ -307,7 +305,7 @@ function addTraits(
     // A file may be called `a[$(rm x)]`, and `*` hands its name on; `printf %s` only shows it.
     if (
       words.some(({ text, literal }) => !literal && /^[^$]*[*?\]]$/.test(text)) &&
-      (name !== "printf" || words.some(({ text }) => /^-v|%[^s%]/.test(text)))
+      (name !== "printf" || words.some(({ text }) => /^-v|^(?:[^%]|%[s%])*%[^s%]/.test(text)))
     ) addUnknown(analysis, name);
   }
   if (started.some(({ evaluates }) => evaluates)) {
@@ -366,14 +364,10 @@ export function mayStart(
   if (line.commands.length + line.extras.length === 0) return true;
   // What the shell puts elsewhere than at the beginning is known where something starts it: then it stands by itself.
   const anywhere = (words: readonly ShellWord[]): boolean =>
-    words.some((word, i) =>
-      (i === 0 || word.literal) && test(words, i) && !(i > 0 && isVerb(words, i))
-    );
+    words.some((word, i) => (i === 0 || word.literal) && test(words, i) && !isVerb(words, i));
   const commandMay = (words: readonly ShellWord[]): boolean => {
     const head = words[0] as ShellWord;
-    return line.compound || !head.literal || runsItsArguments(nameOf(head))
-      ? anywhere(words)
-      : test(words, 0);
+    return line.compound || runsItsArguments(nameOf(head)) ? anywhere(words) : test(words, 0);
   };
   return line.commands.some(commandMay) || line.extras.some(commandMay) ||
     line.texts.some(anywhere);

@@ -81,7 +81,7 @@ class ShellLexer {
     const outer = this.#arithmetic;
     this.#arithmetic = this.#text[this.#pos] === "(";
     if (this.#arithmetic) this.#script.computes = true;
-    this.#list(")", this.#arithmetic);
+    this.#list(")");
     this.#arithmetic = outer;
   }
 
@@ -144,8 +144,10 @@ class ShellLexer {
           this.#arithmetic = true;
           this.#script.computes = true;
         }
-        this.#list(")", opensList || this.#arithmetic || command.keyword === "[[");
+        this.#list(")", opensList || outer || command.keyword === "[[");
         this.#arithmetic = outer;
+        // Commands in two pairs of parentheses; those of arithmetic are closed at once.
+        if (outer && !isList && this.#text[this.#pos] !== ")") fail("may be no arithmetic");
       } else if (char === ")") {
         command.end();
         this.#pos++;
@@ -266,8 +268,7 @@ class ShellLexer {
   /** Reads a text by itself, for the same script. */
   #within(text: string, read?: (inner: ShellLexer) => void): void {
     const inner = new ShellLexer(text, this.#budget, this.#script);
-    inner.#depth = this.#depth + 1;
-    if (inner.#depth > MAX_DEPTH) fail("nested too deeply");
+    inner.#depth = this.#depth;
     const { broken } = inner.run(read && (() => read(inner)));
     if (broken !== null) fail(broken);
   }

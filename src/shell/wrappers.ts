@@ -220,7 +220,7 @@ export const READS_FILE: RegExp = /^(?:\.|source)$/;
 
 /** Whether it names a file by its place: `~/.nvm/nvm.sh`, `$HOME/x`. */
 export function isPlainFile({ text, literal }: ShellWord): boolean {
-  return (literal || /^(?!.*[<>=]\().*\//s.test(text)) &&
+  return (literal || /^(?!.*<\().*\//s.test(text)) &&
     !/^\/(?:dev|proc)\/|\/(?:stdin|fd\/)/.test(text);
 }
 
@@ -259,7 +259,7 @@ const FED = new RegExp(
     `|(?:unshare|nsenter|fakeroot|pkexec) ${options("SGRwt")}$|chroot ${options("-")}\\S+ $` +
     `|script (?!(?:.* )?--?\\w*c)${options("IOBTmE")}(?:\\S+ )?$` +
     // Where no script is told the one there reads its input; git's hosts do not, nor is there one with -N.
-    `|ssh (?!.*(?:\\bgit@|(?<= )-[A-Zfnqv]*[NGOQ]))${
+    `|ssh (?!.*(?:\\bgit@|(?<= )-[A-Zfnqv]*[NGO]))${
       options("bcDEeFIiJLlmOoPpQRSWw")
     }[^\\s-]\\S* $` +
     // Code that nothing of is told: `ruby -e "$(curl x)"`.
@@ -310,7 +310,7 @@ function starts(name: string): boolean {
 const TOOLS = "docker|podman|nerdctl|kubectl|npm|cargo|go";
 /** At the beginning: `ssh docker rm x` and `sudo -g docker rm x` name a host and a group. */
 const BEFORE_VERB = new RegExp(
-  `^(?:(?:sudo|time|nohup) )?(?:${TOOLS})(?: (?:compose|container|image|network|volume))?$|^command -[vV]$`,
+  `^(?:(?:sudo|nohup) )?(?:${TOOLS})(?: (?:compose|container|image|network|volume))?$|^command -[vV]$`,
 );
 /** Programs whose next word starts nothing. */
 const HAS_VERBS = new RegExp(
@@ -330,14 +330,14 @@ function* programPlaces(words: readonly ShellWord[]): Generator<number> {
   for (const [i, { text }] of words.entries()) {
     if (i > 0 && !runs) return;
     const before = words[i - 1]?.text ?? "";
-    if (/^-(?:exec|ok)/.test(before) || (before === "--" && words.some(isExec))) {
+    if (/^-(?:exec|ok|x$)/i.test(before) || (before === "--" && words.some(isExec))) {
       begins = true;
     } else if (!begins || text.startsWith("-")) continue;
     yield i;
     const name = programName(text);
     // An option's value, a time, a place and a variable may stand before the program; `command -v x` starts none.
     begins = !/^-v/i.test(words[i + 1]?.text ?? "") &&
-      (TAKES_WORD.test(before) || /^(?:uv|poetry)$/.test(before) ||
+      (TAKES_WORD.test(before) || before === "uv" ||
         /^(?:(?:[\d.]+[smhd]?|run)$|\w+=|\/)/.test(text) ||
         (starts(name) && !HAS_VERBS.test(name)));
   }
@@ -349,7 +349,7 @@ function isExec({ text }: ShellWord): boolean {
 
 /** What may have a value in the next word. */
 const TAKES_WORD =
-  /^--?(?!exec|args|run$|ok|[oe]L|[yEniHb0rtxqSA]+$)[a-zA-Z]+$|^(?:g?timeout|gosu|su-exec)$/;
+  /^--?(?!exec|args|run$|ok|[oe]L|[yEniHbrtxXqSA]+$)[a-zA-Z]+$|^(?:g?timeout|gosu|su-exec)$/;
 /** The same for programs that run scripts: `ssh -i x host`. */
 const HAS_VALUE = /^-[iopFJLDWjS]$|^(?:ssh|flock)$/;
 

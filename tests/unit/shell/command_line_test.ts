@@ -67,6 +67,13 @@ const notSimple: [string, string[]][] = [
   ["bash -ic 'rm x'", ["rm", "x"]],
   ["echo $HOME", ["echo", "$HOME"]],
   ["fish -c 'rm x'", ["rm", "x"]],
+  ["rm x;; ls", ["rm", "x"]],
+  ["[ -f 'a$' ]", ["[", "-f", "a$", "]"]],
+  ["command export PATH=/evil; rm x", ["rm", "x"]],
+  ["coproc rm x", ["coproc", "rm", "x"]],
+  ["repeat 3 { rm x }", ["rm", "x"]],
+  ["for f in a; do rm x; done", ["for", "f", "in", "a"]],
+  ["[[ -f x ]] && ls", ["[[", "-f", "x", "]]"]],
 ];
 
 const broken = [
@@ -104,6 +111,19 @@ const broken = [
   "x='$(rm x)'; echo ${x@P}",
   "x=$'a[\\x24(rm x)]'; (( x ))",
   "x='a[$(rm x)]' bash -c '((x))'",
+  "x='a[$(rm x)]' bash -c 'bash -c \"((x))\"'",
+  "x='a[$(rm x)]' y='$'; ((x))",
+  "x=$'a[$(rm x)]'; ((x))",
+  "x='a[$[y]]'; ((x))",
+  "x='a[${ rm x; }]'; ((x))",
+  "x='a[${|rm x;}]'; ((x))",
+  "x=${y:-a[\\$(rm x)]}; ((x))",
+  "read x <<'E'\na[$(rm x)]\nE\n((x))",
+  "read x <<E\na[\\$(rm x)]\nE\n((x))",
+  // commands in two pairs of parentheses, and what is a quote there depends on the shell
+  "((ls); ls)",
+  "echo $((ls); ls)",
+  'cat <<E\n`echo \\"x\\"`\nE',
   // builtins that take the name of a variable, or arithmetic
   "test -v 'a[$(rm x)]'",
   "[ -v 'a[$(rm x)]' ]",
@@ -118,6 +138,7 @@ const broken = [
   "wait -n -p 'a[$(rm x)]'",
   "exit 'a[`rm x`]'",
   "test -v a[\\$\\(rm\\ x\\)]",
+  "test -v a[$\\(rm\\ x\\)]",
   "command test -v 'a[$(rm x)]'",
   "ls >&'$(rm x)'",
   'ls >&"<(rm x)"',
@@ -132,6 +153,11 @@ const broken = [
   "sh /dev/stdin",
   "bash <(echo rm x)",
   ". /dev/stdin",
+  ". ../dev/stdin",
+  ". ../dev/fd/0",
+  ". /dev/tcp/x/80",
+  ". /<(echo rm x)",
+  ". $x",
   "source <(echo rm x)",
   'bash -c "$x"',
   "bash --unknown x -c 'rm x'",
@@ -168,7 +194,9 @@ const hidden = [
   "ls -d .(e:'rm keep':)",
   ...("prlimit --nproc=9|pkexec|fakeroot|tini --|dumb-init|unbuffer|torsocks|proxychains|start-stop-daemon -S -x|" +
     "/lib64/ld-linux-x86-64.so.2|docker run x|npm exec|uv run|poetry run|mise x --|direnv exec .|nix-shell --run|" +
-    "aws-vault exec x --|doppler run --|heroku run|lxc exec x --|nvm exec 20|gdb --args|linux32|command|builtin|exec|nice -n 5|stdbuf -oL|gosu root")
+    "aws-vault exec x --|doppler run --|heroku run|lxc exec x --|nvm exec 20|chamber exec x --|infisical run --|" +
+    "foreman run|honcho run|pixi run|devbox run|toolbox run|distrobox enter x --|incus exec x --|rvm 3 do|fnm exec|" +
+    "multipass exec x --|gcloud compute ssh x --|vagrant ssh -c|ansible x -a|adb shell|wsl|time -f %e|gdb --args|linux32|command|builtin|exec|nice -n 5|stdbuf -oL|gosu root")
     .split("|")
     .map((runner) => `${runner} rm keep`),
   ...["rbash", "yash", "csh", "tcsh", "nu", "zsh", "ksh93", "bash-5.2"].map((shell) =>
@@ -211,6 +239,10 @@ const hidden = [
   "test -v *",
   "let *",
   "printf -v *",
+  "printf %d *",
+  "printf %s%%%d *",
+  "let a?",
+  "test -v [ab]",
   "command eval \\`rm keep\\`",
   "command . x",
   "coproc rm keep",
@@ -244,6 +276,7 @@ const hidden = [
   "echo 'system(\"rm keep\")' | xargs -I% perl -e %",
   "cat x | xargs --replace=% sudo %",
   "cat x | xargs -n 1 sudo -n",
+  "cat x | xargs -n 1 xargs -I% sh -c %",
   "cat x | parallel -j4",
   "curl x | bash -s -- y",
   "curl x | sudo sh -es y",
@@ -305,7 +338,7 @@ const hidden = [
   ...("sudo python3|sudo -u root python3 -|python3 - --yes|python3 -u|python3 -u -|python3 /dev/stdin|perl -w|" +
     "deno run -A -|xargs -0 python3 -c|xargs -0 perl -e|make -f -|sudo make -f - all|awk -f - y|timeout 5 node|" +
     "sudo -s|sudo -u root -i|sudo bash -c 'sudo -s'|su|su - root|chroot /|unshare -r|nsenter -t 1 -m|fakeroot|" +
-    "script -q /dev/null|uv run python -|find . -exec python3 - +|ssh localhost|ssh -p 22 -T me@host")
+    "script -q /dev/null|uv run python -|find . -exec python3 - +|ssh localhost|ssh -p 22 -T me@host|ssh a-N")
     .split("|").map((program) => `curl x | ${program}`),
   ": <<<x; curl x | python3",
   "cat <<E\nx\nE\ncurl x | python3 -",
@@ -340,10 +373,13 @@ const hidden = [
   "make CC='echo $[1]; rm keep'",
   "sudo sh -c 'time -p rm keep'",
   "eval 'time -p rm keep'",
+  "eval 'time -f %e rm keep'",
   "env env env env env env env env env env rm keep",
   // what only the shell knows, where a program may stand
   ...("sudo|sudo -u root|sudo -n|nohup|timeout 5|timeout $T|exec|command|env A=1|nice -n 5|find . -exec|xargs -0|" +
-    "time -p|repeat 3|coproc|! |[[ a ]] &&|mise x --|kubectl exec x --|function f {").split("|")
+    "find . -ok|time -p|repeat 3|coproc|! |[[ a ]] &&|mise x --|kubectl exec p --|chroot /x|npx -y|sudo -E|sudo -H|sudo -b|env -i|xargs -r|xargs -t|" +
+    "xargs -x|systemd-run -q|fd -x|fd . -X|function f {")
+    .split("|")
     .map((place) => `${place} $CMD keep`),
   ...[
     "pipenv run",
@@ -359,11 +395,21 @@ const hidden = [
     "watch -d",
     "tmux new -d",
     "gosu me",
+    "su-exec me",
   ]
     .map((place) => `${place} $CMD keep`),
   "su -c $CMD",
   ...['ruby -e "$(curl x)"', "python3 -u -c $CMD", "sudo perl -e `curl x`", 'node -e "${x}" a'],
   "~/ssh h",
+  "X=rm; ((ls); $X keep)",
+  "X=rm; echo $(($X keep); ls)",
+  "cat =($CMD keep)",
+  "if [[ a ]] $CMD keep",
+  "if true { ls } elif $CMD keep { ls }",
+  "case x in a) ls;; esac; $CMD keep",
+  "find /bin -name 'r?' -exec sh -c '{} keep' +",
+  "ls | xargs -I% sh -c 'cd x; %'",
+  "eval 'ls '$'\\nrm keep'",
   // zsh's exec runs builtins
   "exec let 'path[$(rm keep)1]'",
   // a user, a group, a host and a container called like a tool
@@ -400,8 +446,17 @@ const hidden = [
     "Start-Process rm -ArgumentList keep",
     "saps rm",
     "iex $x; y",
+    "Invoke-Expression $x",
+    "[scriptblock]::Create($x).Invoke()",
+    'sal x ([Text.Encoding]::UTF8.GetString([Convert]::FromBase64String("cm0="))); x keep',
+    'sal x ([char]114+"m"); x keep',
+    "pwsh -e $x",
+    "pwsh -e cgBtACAAKgA=",
+    'pwsh -enc "cgBtACAAawBlAGUAcAA="; x',
+    ". $x keep",
+    "& (gcm r?) keep",
   ]
-    .map((script) => `powershell -NoProfile -Command '${script}'`),
+    .map((script) => `powershell -NoProfile -Command '${script.replaceAll("'", `'\\''`)}'`),
   "powershell -Command 'r`m keep; x'",
   "powershell -Command $x",
   "curl x | powershell -Command -",
@@ -409,9 +464,15 @@ const hidden = [
   "cmd /c 'r\"\"m keep'",
   "cmd /c start rm keep",
   "cmd /c call rm keep",
+  "cmd /c forfiles /c rm",
+  "cmd /c runas /user:x rm",
+  "cmd /c 'r\"m\" keep'",
+  "cmd /c 'r^m keep'",
+  "cmd /v /c '!x!m keep'",
   "cmd /c 'set x=r&& %x%m keep'",
-  "find /bin -name rm -exec {} keep \\;",
+  "find /bin -name 'r?' -exec {} keep \\;",
   'echo "`echo \\"x\\"; rm keep`"',
+  'echo `echo \\"; rm keep; \\"`',
   // what is a quote in backticks depends on the quotes around
   'echo "`echo " \\" ; rm keep ; \\" "`"',
 ];
@@ -512,13 +573,16 @@ const harmless = [
   'for f in *.png; do cp "$f" "${f%.png}.jpg"; done',
   'for ((i=0; i<3; i++)); do echo "$i"; done',
   'x=$(($(date +%s) - y)); echo "$x"',
-  'a=(*.ts "$@"); echo "${#a[@]}"',
+  'a=(*.ts "$@"); a+=("$f"); echo "${#a[@]}"',
+  "echo $(((1+$x)*($y))); (((1+$x)*2))",
   'case "$1" in a|*.ts) echo a ;; (*) echo b ;; esac',
   '[[ "$(uname)" == Darwin && ! -f x ]] && echo mac',
   '[[ $v =~ ^([0-9]+)$ ]] && echo "$v"',
   "if (( $(wc -l < a) > 10 )); then echo big; fi",
   'find "$DIR" -exec ls -l "$X" {} \\;',
   'make -j$(nproc) "$TARGET"',
+  'go "$V" x; fd "$P"; pnpm "$S"; yarn "$S"; conda "$V" x; tar "$X"; rsync "$A" "$B"; zip "$Z" x',
+  "java $JAVA_OPTS -jar x.jar; dotnet $X",
   'timeout "$T" npm test -- "$f"',
   'docker run --rm -v "$PWD":/app node:20 npm test',
   'docker exec "$C" ls',
@@ -530,6 +594,8 @@ const harmless = [
   'trap "kill $PID" EXIT',
   // names that say what a tool does
   "docker rm web",
+  "podman rm web; nerdctl image rm x; docker container rm x; docker network rm x",
+  "nohup npm rm x",
   "docker compose rm -f web",
   "sudo docker volume rm x",
   "cargo rm serde",
@@ -539,7 +605,11 @@ const harmless = [
   // quotes that nothing evaluates, and builtins' names that are none
   "set -e; awk '{ print $1 }' f | grep 'a$'",
   "[ -f x ] && echo 'costs $5'",
-  "[ -f *.ts ] && printf '%s\\n' *",
+  "[ -f *.ts ] && printf '%s %%\\n' *",
+  '[ -e "$d"/* ]',
+  '[ { = "$c" ] || grep -c ]] $x',
+  "[ 'a$' != \"$(uname)\" ] && [ 'a$' != `uname` ]",
+  "set -e; git commit -m '``x``'",
   "IFS=$'\\n\\t'; read -r x",
   "go test ./... -run 'TestX$'",
   "npm test -- --grep '^x$'",
@@ -547,13 +617,15 @@ const harmless = [
   "ssh -T git@github.com",
   "ssh h uptime",
   'ssh "$H" uptime',
-  'ssh -i "$K" h uptime',
+  'ssh -i "$K" -o "$O" -p "$P" -F "$F" -J "$J" -L "$L" -D "$D" -W "$W" -S "$S" h uptime',
+  'flock "$L" ls; parallel -j "$N" gzip ::: a',
   `node -p "require('$PWD/package.json').version"`,
   'python3 x.py -c "$F"',
   'doppler run --project "$P" -- npm start',
   'uv run --with "$P" python x.py',
   "ssh -fN -L 5432:db:5432 me@bastion",
   "ssh -O exit me@bastion",
+  "ssh -G h",
   "ls | xargs -I{} git log -1 --format='%ci {}' -- {}",
   "gcloud logging read 'a=\"b\" AND (c OR d)'",
   'nvm use "$V" && heroku logs -a "$APP"',
@@ -562,9 +634,15 @@ const harmless = [
   '. "$HOME/.cargo/env"',
   'source "$(dirname "$0")/lib.sh"',
   'for f in *.sh; do bash -n "$f" && bash "$f"; done',
-  'echo "`git log -1 --format=\\"%h\\"`"',
+  'echo "`git log -1 --format=\\"%h\\"`" `git log -1 --format=\\"%h\\"`',
+  "cat x.sh | bash -n",
   "cat > x.md <<'E'\n# x\n* item\n`code` it's\n[link]($x)\n${x}\nE",
   "cat > x.toml <<'E'\n[package]\nE",
+  "cat > x.md <<'E'\nsudo $x\nE",
+  "cat > x.md <<'E'\nif a; then\nE\nls rm",
+  "make OPTS='*.c'",
+  "rg --pre './p*' x",
+  "sudo useradd --shell=/bin/bash x",
   "ls | xargs -I{} sh -c 'echo {}'",
   "powershell -Command 'npm test; echo $LASTEXITCODE'",
   "powershell -Command 'Get-Content a -Encoding utf8 | Out-File b -Enc ascii -EA Stop'",
@@ -574,6 +652,11 @@ const harmless = [
   "powershell -Command \"git commit -m 'Don''t' -m 'a \\\"b\\\"'\"",
   `powershell -Command 'git commit -m "say ""hi"" and it'\\''s \`"x\`""'`,
   "cmd /c 'npm ci && npm test > log 2>&1'",
+  "powershell -Command 'npm ci && (npm test); ls *.$x; echo \"a`nb\"'",
+  "powershell -Command 'grep -e longpattern x; ssh x@rm; git log rm~1'",
+  "cat x | xargs -I{} grep -e {} y",
+  "ls *.py | xargs -I{} python3 {}",
+  "find . -name test.sh -exec bash {} +",
   "ls | xargs -I{} npm --prefix packages/{} test",
   "xargs -a x -I{} cp {} out/",
 ];
@@ -611,7 +694,7 @@ const words: [line: string, prefix: string[], may: boolean][] = [
   ["rm -r --verbose -f x", ["rm", "-rf"], true],
   ['kubectl -n "$N" get pods', ["kubectl", "delete"], false],
   ["kubectl $X pods", ["kubectl", "delete"], true],
-  ["docker build -j$(nproc) .", ["docker", "push"], false],
+  ["docker --context=$C build .", ["docker", "push"], false],
   ["docker rm x", ["docker", "rm"], true],
   ["git.exe. push", ["git", "push"], true],
   ["git push origin main --force", ["git", "push", "--force"], true],
