@@ -171,7 +171,7 @@ test("a pid file needs its own permissions, and names them", async () => {
 test("a socket of the file system needs four permissions, and names them", async () => {
   await using home = await tempDir();
   const path = join(home.path, "s");
-  const server = createServer((socket) => void socket.end("no\r\n\r\n"));
+  const server = createServer((socket) => void socket.resume().end("no\r\n\r\n"));
   await new Promise<void>((resolve) => server.listen(path, resolve));
   try {
     const refused = await run(home.path, { flags: [], options: { socket: path } });
