@@ -2,7 +2,7 @@
  * Connections that carry bytes, the same on Deno, Bun and Node.
  * @module
  */
-import { builtin, runtimeName } from "./runtime.ts";
+import { sharedBuiltin } from "./runtime.ts";
 
 /** What is connected to: a socket in the file system, or a port. */
 export type ByteSocketAddress = { path: string } | PortAddress;
@@ -47,81 +47,8 @@ export function connectBytes(
   sink: ByteSocketSink,
   signal: AbortSignal,
 ): Promise<ByteSocket> {
-  return (runtimeName() === "deno" ? connectDeno : connectNode)(to, sink, signal);
-}
-
-async function connectDeno(
-  to: ByteSocketAddress,
-  sink: ByteSocketSink,
-  signal: AbortSignal,
-): Promise<ByteSocket> {
-  const connection = "path" in to
-    ? await Deno.connect({ transport: "unix", path: to.path })
-    : await connectPort(to, signal);
-  let queue: Promise<void> = Promise.resolve();
-  let ended = false;
-  const end = () => {
-    if (ended) return;
-    ended = true;
-    try {
-      connection.close();
-    } catch {
-      // The other side was first.
-    }
-    sink.closed();
-  };
-  const read = async () => {
-    try {
-      const buffer = new Uint8Array(64 * 1024);
-      for (;;) {
-        const count = await connection.read(buffer);
-        if (count === null) break;
-        // A copy: what is kept until its message is whole may be many small pieces.
-        sink.bytes(buffer.slice(0, count));
-      }
-    } catch {
-      // A connection that can't be read has ended.
-    }
-    end();
-  };
-  void read();
-  const writeAll = async (bytes: Uint8Array) => {
-    try {
-      for (let at = 0; at < bytes.length;) at += await connection.write(bytes.subarray(at));
-    } catch {
-      end();
-    }
-  };
-  return { write: (bytes) => queue = queue.then(() => writeAll(bytes)), close: end };
-}
-
-async function connectPort({ host: hostname, port, tls }: PortAddress, signal: AbortSignal) {
-  const plain = await Deno.connect({ hostname, port, signal });
-  plain.setNoDelay();
-  if (!tls) return plain;
-  // Deno.connectTls() can't be ended while nobody answers, and would keep the script.
-  const connection = await Deno.startTls(plain, { hostname, alpnProtocols: HTTP });
-  const leave = () => connection.close();
-  signal.addEventListener("abort", leave, { once: true });
-  try {
-    signal.throwIfAborted();
-    await connection.handshake();
-    return connection;
-  } catch (error) {
-    if (!signal.aborted) leave();
-    throw error;
-  } finally {
-    signal.removeEventListener("abort", leave);
-  }
-}
-
-function connectNode(
-  to: ByteSocketAddress,
-  sink: ByteSocketSink,
-  signal: AbortSignal,
-): Promise<ByteSocket> {
   const tls = "tls" in to && to.tls;
-  const net = builtin<{ connect(to: unknown): NodeSocket }>(tls ? "tls" : "net");
+  const net = sharedBuiltin<{ connect(to: unknown): NodeSocket }>(tls ? "tls" : "net");
   if (net === null) return Promise.reject(new Error("this runtime has no sockets"));
   return new Promise((resolve, reject) => {
     const servername = "host" in to && !/^[\d.]+$|:/.test(to.host) ? { servername: to.host } : {};

@@ -239,3 +239,29 @@ test("the error for an address tells neither its path nor its query, however the
       !/pa55word|p4th|tok3n/.test(inspect(error, { depth: 5 })),
   );
 });
+
+test("an attempt whose time is over at the moment of its connection leaves none", async () => {
+  const open = new Set<Socket>();
+  let left = Promise.withResolvers<void>();
+  const server = createServer((socket) => {
+    open.add(socket);
+    socket.on("error", () => {});
+    socket.resume().once("close", () => {
+      open.delete(socket);
+      left.resolve();
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const url = `ws://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  for (let i = 0; i < 300; i++) {
+    const refused = assert.rejects(webSocketTransport({ url, connectTimeoutMs: 1 })({}));
+    // The timer and the connection are both due when this is over.
+    for (const end = performance.now() + 1 + (i % 5) * 0.3; performance.now() < end;);
+    await refused;
+  }
+  while (open.size > 0) {
+    await left.promise;
+    left = Promise.withResolvers();
+  }
+  await new Promise((resolve) => server.close(resolve));
+});
