@@ -33,7 +33,7 @@ export type TurnPart =
   | { type: "toolDelta"; use: ToolUse; delta: string }
   | { type: "toolEnd"; use: ToolUse; output: JsonObject; outcome: ToolOutcome }
   | { type: "question"; use: ToolUse; request: ApprovalRequest }
-  | { type: "answer"; use: ToolUse; audit: ApprovalAudit; approved: boolean }
+  | { type: "answer"; use: ToolUse; id: string; reason: string | null; approved: boolean }
   | { type: "said"; itemId: string; text: string }
   | { type: "plan"; plan: PlanStep[] }
   | { type: "usage"; usage: TokenUsage }
@@ -183,9 +183,9 @@ export class TurnParts {
       parts.push(this.#begin(item.id, tool, item.type, does(item)));
       open = this.#uses.at(-1)!;
     }
-    const { use } = open;
     this.#uses = this.#uses.filter((each) => each !== open);
-    return [...parts, { type: "toolEnd", use, ...outcomeOf(item) }];
+    const end = outcomeOf(item);
+    return [...parts, ...unanswered(open, end.outcome), { type: "toolEnd", use: open.use, ...end }];
   }
 
   #reasoned(item: ThreadItem): TurnPart[] {
@@ -253,9 +253,11 @@ export class TurnParts {
 
   #closeAll(): TurnPart[] {
     const parts = this.#closeTexts();
-    for (const { use, denied } of this.#uses) {
-      const outcome = denied ? "declined" : "unfinished";
-      parts.push({ type: "toolEnd", use, output: { status: outcome }, outcome });
+    for (const open of this.#uses) {
+      const { use, asked, denied } = open;
+      const outcome = denied || asked !== null ? "declined" : "unfinished";
+      const output = { status: outcome };
+      parts.push(...unanswered(open, outcome), { type: "toolEnd", use, output, outcome });
     }
     this.#uses = [];
     return parts;
@@ -314,23 +316,31 @@ export class TurnParts {
   }
 
   #answer(audit: ApprovalAudit): TurnPart[] {
-    const open = this.#uses.find(({ asked }) => asked === audit.id);
-    if (open === undefined) return [];
+    const { id, reason, decision } = audit;
+    const open = this.#uses.find(({ asked }) => asked === id);
+    // What another client has answered its item tells.
+    if (open === undefined || decision === "none" && open.use.itemId !== "") return [];
     open.asked = null;
-    const approved = ["accept", "acceptForSession", "answered"].includes(audit.decision);
+    const approved = ["accept", "acceptForSession", "answered"].includes(decision);
     open.denied = !approved;
     const { use } = open;
-    const parts: TurnPart[] = [{ type: "answer", use, audit, approved }];
+    const parts: TurnPart[] = [{ type: "answer", use, id, reason, approved }];
     if (use.itemId !== "") return parts;
     // No item follows.
     this.#uses = this.#uses.filter((each) => each !== open);
     const outcome = approved ? "ok" : "declined";
-    return [...parts, { type: "toolEnd", use, output: { decision: audit.decision }, outcome }];
+    return [...parts, { type: "toolEnd", use, output: { decision }, outcome }];
   }
 
   #id(): string {
     return `${this.#prefix}-${++this.#made}`;
   }
+}
+
+/** The answer to a question that ends with its use: old servers, and those that are gone, tell of it later or never. */
+function unanswered({ use, asked: id }: OpenUse, outcome: ToolOutcome): TurnPart[] {
+  const approved = outcome !== "declined";
+  return id === null ? [] : [{ type: "answer", use, id, reason: null, approved }];
 }
 
 /** Keys of reasoning have its part in front. */

@@ -76,6 +76,25 @@ dialects("AG-UI's client reads toEvents()", async (dialect) => {
   });
 });
 
+test("a message whose question codex did not live to hear the answer of is one of the AI SDK's", async () => {
+  const { readUIMessageStream, validateUIMessages } = await aiPackage();
+  const asked = async (turn: FakeTurn) => void await turn.command("ls", "", { ask: true });
+  let crash = () => {};
+  const approvals = () => {
+    crash();
+    return new Promise<never>(() => {});
+  };
+  const options = { server: { dialect: "0.169" as const, onTurn: asked }, client: { approvals } };
+  await onFake(options, async ({ session, server }) => {
+    crash = () => server().crash();
+    const messages = [];
+    const stream = toUIMessageStream(await session.askStream("x"));
+    for await (const each of readUIMessageStream({ stream })) messages.splice(0, 1, each);
+    const [message] = await validateUIMessages({ messages });
+    assert.match(JSON.stringify(message!.parts), /"output-denied".*"approved":false/);
+  });
+});
+
 const ENDS: Record<string, (turn: FakeTurn) => void> = {
   fails: (turn) => {
     turn.say("Half", { open: true });

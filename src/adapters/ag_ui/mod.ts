@@ -65,8 +65,8 @@ export class AgUiEvents {
         return [{ type: "CUSTOM", name: "codex.question", value }];
       }
       case "answer": {
-        const { approved, audit, use } = part;
-        const value = { approvalId: audit.id, toolCallId: use.id, approved };
+        const { approved, id, use } = part;
+        const value = { approvalId: id, toolCallId: use.id, approved };
         return [{ type: "CUSTOM", name: "codex.answer", value }];
       }
       case "plan": {

@@ -72,11 +72,11 @@ export class UIChunks {
         }];
       }
       case "answer": {
-        const { reason } = part.audit;
+        const { id: approvalId, approved, reason } = part;
         return [{
           type: "tool-approval-response",
-          approvalId: part.audit.id,
-          approved: part.approved,
+          approvalId,
+          approved,
           ...(reason === null ? {} : { reason }),
         }];
       }

@@ -191,6 +191,25 @@ const CASES: [name: string, events: TurnEvent[], parts: string][] = [
     [asks("q", "c"), answers("q", "decline"), over()],
     "shell 1|ask 1 q|no 1|declined 1|completed",
   ],
+  ["an item that ends before its question is answered", [
+    started(patch("p")),
+    asks("q", "p", { type: "fileChange" }),
+    completed(patch("p", "declined")),
+    answers("q", "decline"),
+    over(),
+  ], "apply_patch 1|ask 1 q|no 1|declined 1|completed"],
+  ["a question that another client answered", [
+    started(command("c", "ls")),
+    asks("q", "c"),
+    answers("q", "none"),
+    completed(command("c", "ls", "completed")),
+    over(),
+  ], "shell 1|ask 1 q|yes 1|ok 1|completed"],
+  [
+    "a question that waits when the turn ends",
+    [started(command("c", "ls")), asks("q", "c"), over("connectionClosed"), answers("q", "cancel")],
+    "shell 1|ask 1 q|no 1|declined 1|connectionClosed",
+  ],
   ["a second question while the first waits is a use of its own", [
     started(command("c", "ls")),
     asks("q", "c"),
