@@ -264,7 +264,8 @@ test("a prompt that waits for the end of another one is cancelled with it", () =
     const here = serveHere(client);
     const wire = new Wire(here);
     await wire.call("initialize", { protocolVersion: 1 });
-    const { result } = await wire.call("session/new", { cwd, mcpServers: [] });
+    const nothing = { mcpServers: null, additionalDirectories: null };
+    const { result } = await wire.call("session/new", { cwd, ...nothing });
     const sessionId = (result as JsonObject)["sessionId"];
     const ask = (id: string) =>
       wire.send({ id, method: "session/prompt", params: { sessionId, prompt: say(id) } });

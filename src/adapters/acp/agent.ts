@@ -388,10 +388,12 @@ function idOf(params: JsonObject): string {
 
 /** Where a session works. Throws for what can't take effect. */
 function placeOf(params: JsonObject): string {
-  const { cwd, additionalDirectories = [] } = params;
+  const { cwd } = params;
   if (!isAbsolute(cwd)) throw misfit("cwd", "an absolute path");
-  if (!Array.isArray(additionalDirectories)) throw misfit("additionalDirectories", "a list");
-  if (additionalDirectories.length > 0) {
+  // The protocol reads `null` as an empty list.
+  const more = params["additionalDirectories"] ?? [];
+  if (!Array.isArray(more)) throw misfit("additionalDirectories", "a list");
+  if (more.length > 0) {
     throw new Fault(FAULTS.invalidParams, "The agent takes no directories beside `cwd`.");
   }
   return cwd;

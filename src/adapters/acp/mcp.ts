@@ -33,7 +33,7 @@ function readServer(server: JsonObject, at: string): McpServer {
       return { url: need(server, "url", at), headers: pairs(server["headers"], `${at}.headers`) };
     case "stdio":
     case undefined: {
-      const { args = [] } = server;
+      const args = server["args"] ?? [];
       if (!Array.isArray(args) || !args.every((arg) => typeof arg === "string")) {
         throw misfit(`${at}.args`, "a list of strings");
       }

@@ -227,6 +227,9 @@ test("an editor's MCP servers keep their settings and get names of their own", a
     my_docs: { url: "http://h/", headers: { A: "b" } },
     git: { command: "git-mcp", args: ["-x"], env: { E: "f" } },
   });
+  // Programs that know no empty list write `null`.
+  const bare = { name: "git", command: "git-mcp", args: null, env: null };
+  assert.deepEqual(readServers([bare]), { git: { command: "git-mcp", args: [], env: {} } });
   const problem = { argument: "mcpServers", received: "", accepts: "" };
   const opened = await withServers({ my_docs: { url: "http://own/" } }, servers, (all) => {
     if (!("git" in all)) return Promise.resolve(Object.keys(all));
