@@ -62,6 +62,7 @@ dialects("AG-UI's client reads toEvents()", async (dialect) => {
     const last = events.at(-1)!;
     assert.equal(last.type, "RUN_FINISHED");
     assert.match(JSON.stringify(events[0]), /"threadId":"page","runId":"run-1"/);
+    assert.match(JSON.stringify(events[0]), /"protocolVersion":"1\.0"/);
     const text = events.map((event) => event.type === "TEXT_MESSAGE_CONTENT" ? event.delta : "");
     assert.equal(text.join(""), "Let me look. It says alpha.");
     const open = new Set<string>();

@@ -20,7 +20,7 @@ export class AgUiEvents {
 
   /** Begins the run. */
   start(): AgUiEvent[] {
-    return [{ type: "RUN_STARTED", ...this.#run }];
+    return [{ type: "RUN_STARTED", ...this.#run, protocolVersion: "1.0" }];
   }
 
   /** What a part adds. */

@@ -6,7 +6,7 @@ import type { JsonObject, JsonValue } from "../../json.ts";
 
 /** An event of AG-UI 1.0, in its own words. Switch on `type`. */
 export type AgUiEvent =
-  | { type: "RUN_STARTED"; threadId: string; runId: string }
+  | { type: "RUN_STARTED"; threadId: string; runId: string; protocolVersion: "1.0" }
   | { type: "TEXT_MESSAGE_START"; messageId: string; role: "assistant" }
   | { type: "TEXT_MESSAGE_CONTENT"; messageId: string; delta: string }
   | { type: "TEXT_MESSAGE_END"; messageId: string }
