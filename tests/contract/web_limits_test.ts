@@ -236,6 +236,27 @@ test("who names the chat of somebody else, or asks twice, hides no turn of it fr
   });
 });
 
+test("a question of a new chat that is refused leaves no session behind", () =>
+  inWorld({ server: { onTurn: endless } }, async (world) => {
+    const text = { type: "text", text: "See it." };
+    const file = {
+      type: "file",
+      mediaType: "application/pdf",
+      url: "data:application/pdf;base64,AA==",
+    };
+    const chat = (parts: object[], more: object) =>
+      world.call("ann", "POST /chat", { id: "c", messages: [{ role: "user", parts }], ...more });
+    const refused = [
+      chat([text, file], {}),
+      chat([], {}),
+      chat([text], { model: "another" }),
+      chat([text], { timeoutMs: 1e12 }),
+    ];
+    for (const { status } of await Promise.all(refused)) assert.equal(status, 400);
+    assert.deepEqual((await world.call("ann", "GET /sessions")).body, { sessions: [] });
+    assert.ok(!world.server.received.some(({ method }) => method === "thread/start"));
+  }));
+
 test("a status that is no refusal, or none at all, is this server's own failure", async () => {
   for (const status of [0, 99, 200, 204, 304, 600, NaN]) {
     const errors: unknown[] = [];

@@ -3,6 +3,7 @@
  * @module
  */
 import type { WebAdapter } from "../adapter.ts";
+import { checkTurn } from "../http/check_request.ts";
 import { conflict, notFound } from "../http/refusals.ts";
 import type { Route } from "../http/routes.ts";
 import { type Recheck, whileAllowed } from "../http/sse.ts";
@@ -102,6 +103,9 @@ export class ChatRoutes {
 
   async #begin(tenant: string, sessionId: string, { chatId, turn }: ChatRequest) {
     const adapter = this.#adapter;
+    const { timeoutMs, ...policy } = adapter.settings;
+    // What is refused begins no session, which would count.
+    checkTurn(turn, { ...policy, maxTimeoutMs: timeoutMs ?? Infinity });
     if (sessionId !== chatId) await adapter.createSession(tenant, {}, sessionId);
     const { cursor } = await adapter.readSession(tenant, sessionId);
     const subscription = await adapter.openEvents(tenant, sessionId, cursor);
