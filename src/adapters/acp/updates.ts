@@ -81,8 +81,9 @@ export class Updates {
       case "itemStarted":
         return this.#started(event.turnId, event.item);
       case "itemCompleted":
-      case "commandFinished":
         return this.#completed(event.turnId, event.item);
+      case "commandFinished":
+        return this.#completed(event.turnId, event.item, true);
       case "commandOutputDelta":
         return this.#output(event);
       case "planUpdated":
@@ -180,7 +181,7 @@ export class Updates {
     }];
   }
 
-  #completed(turnId: string, item: ThreadItem): SessionUpdate[] {
+  #completed(turnId: string, item: ThreadItem, isLate = false): SessionUpdate[] {
     const doing = does(item, this.#host.cwd);
     const find = () =>
       this.#find(turnId, item.id, item.type, (each) => each.does === doing) ??
@@ -192,6 +193,8 @@ export class Updates {
           (each) => each.does === "" || item.type !== "commandExecution",
         );
     const begun = find();
+    // Its end was told already, as that of a command of a turn that was stopped.
+    if (isLate && begun === null) return [];
     const lost = begun?.told !== true && toolCallOf(item, this.#host.cwd) !== null
       ? this.#started(turnId, item)
       : [];

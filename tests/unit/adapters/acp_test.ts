@@ -304,3 +304,26 @@ test("items that share an id are shown and ended each by itself", () => {
     "tool_call_update 4  completed",
   ]);
 });
+
+test("a command that a stop cut off is shown once, and one that outlives its turn to its end", () => {
+  const can = { terminalOutput: false, notices: true, compaction: true, forms: true };
+  const updates = new Updates({ cwd: "/w", can, context: () => null });
+  const told = (type: string, fields: object) =>
+    updates.of({ type, threadId: "t", ...fields } as unknown as TurnEvent)
+      .map((update) => `${update.sessionUpdate} ${"status" in update ? update.status : ""}`);
+  const command = (turnId: string, status: string) => ({
+    turnId,
+    item: { type: "commandExecution", id: turnId, command: "x", script: "x", cwd: "/w", status },
+  });
+  for (
+    const [turnId, status, atEnd, late] of [
+      ["stopped", "interrupted", ["tool_call_update failed"], []],
+      ["over", "completed", [], ["tool_call_update completed"]],
+    ] as const
+  ) {
+    assert.deepEqual(told("itemStarted", command(turnId, "inProgress")), ["tool_call in_progress"]);
+    assert.deepEqual(told("turnCompleted", { turnId, status }), atEnd);
+    assert.deepEqual(told("commandFinished", command(turnId, "completed")), late);
+    assert.deepEqual(told("commandFinished", command(turnId, "completed")), []);
+  }
+});
