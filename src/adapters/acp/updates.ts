@@ -245,7 +245,7 @@ export class Updates {
       ...fields,
       _meta: {
         ...(rest === "" ? {} : { terminal_output: { terminal_id: id, data: rest } }),
-        terminal_exit: { terminal_id: id, exit_code: item.exitCode ?? null, signal: null },
+        ...exited(id, item.exitCode ?? null),
       },
     };
   }
@@ -334,7 +334,13 @@ export class Updates {
         continue;
       }
       const stopped = status === "completed" ? "completed" : "failed";
-      updates.push({ sessionUpdate: "tool_call_update", toolCallId: open.id, status: stopped });
+      const ends = this.#host.can.terminalOutput && open.type === "commandExecution";
+      updates.push({
+        sessionUpdate: "tool_call_update",
+        toolCallId: open.id,
+        status: stopped,
+        ...(ends ? { _meta: exited(open.id, null) } : {}),
+      });
     }
     return updates;
   }
@@ -365,6 +371,10 @@ function does(item: ThreadItem, cwd: string): string {
 function terminal(terminalId: string, cwd: string): ToolCallFields {
   const info: JsonObject = { terminal_id: terminalId, cwd };
   return { content: [{ type: "terminal", terminalId }], _meta: { terminal_info: info } };
+}
+
+function exited(terminalId: string, exitCode: number | null): JsonObject {
+  return { terminal_exit: { terminal_id: terminalId, exit_code: exitCode, signal: null } };
 }
 
 function entry({ step, status }: { step: string; status: string }): PlanEntry {

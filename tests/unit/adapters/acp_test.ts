@@ -10,6 +10,7 @@ import { AgentSession } from "../../../src/adapters/acp/session.ts";
 import { modesOf, Settings } from "../../../src/adapters/acp/settings.ts";
 import { diffs, visible } from "../../../src/adapters/acp/tool_calls.ts";
 import { Updates } from "../../../src/adapters/acp/updates.ts";
+import type { ToolCallFields } from "../../../src/adapters/acp/wire.ts";
 import { InvalidArgumentError } from "../../../src/errors/mod.ts";
 import type { RunProfile, TurnEvent } from "../../../src/session/mod.ts";
 import { test } from "../../_harness.ts";
@@ -306,22 +307,27 @@ test("items that share an id are shown and ended each by itself", () => {
 });
 
 test("a command that a stop cut off is shown once, and one that outlives its turn to its end", () => {
-  const can = { terminalOutput: false, notices: true, compaction: true, forms: true };
+  const can = { terminalOutput: true, notices: true, compaction: true, forms: true };
   const updates = new Updates({ cwd: "/w", can, context: () => null });
   const told = (type: string, fields: object) =>
     updates.of({ type, threadId: "t", ...fields } as unknown as TurnEvent)
-      .map((update) => `${update.sessionUpdate} ${"status" in update ? update.status : ""}`);
+      .map((update) => {
+        const { status, _meta = {} } = update as ToolCallFields;
+        return [update.sessionUpdate, status, ...Object.keys(_meta)].join(" ");
+      });
   const command = (turnId: string, status: string) => ({
     turnId,
     item: { type: "commandExecution", id: turnId, command: "x", script: "x", cwd: "/w", status },
   });
   for (
     const [turnId, status, atEnd, late] of [
-      ["stopped", "interrupted", ["tool_call_update failed"], []],
-      ["over", "completed", [], ["tool_call_update completed"]],
+      ["stopped", "interrupted", ["tool_call_update failed terminal_exit"], []],
+      ["over", "completed", [], ["tool_call_update completed terminal_exit"]],
     ] as const
   ) {
-    assert.deepEqual(told("itemStarted", command(turnId, "inProgress")), ["tool_call in_progress"]);
+    assert.deepEqual(told("itemStarted", command(turnId, "inProgress")), [
+      "tool_call in_progress terminal_info",
+    ]);
     assert.deepEqual(told("turnCompleted", { turnId, status }), atEnd);
     assert.deepEqual(told("commandFinished", command(turnId, "completed")), late);
     assert.deepEqual(told("commandFinished", command(turnId, "completed")), []);
