@@ -1,9 +1,11 @@
 /** A running prompt as the AI SDK's UI chunks and as AG-UI's events, read by those packages themselves. */
 import assert from "node:assert/strict";
 import { type AgUiEvent, toEvents } from "../../src/adapters/ag_ui/namespace.ts";
+import { TurnParts, UIChunks } from "../../src/adapters/ai_sdk/mod.ts";
 import { toUIMessageStream } from "../../src/adapters/ai_sdk/namespace.ts";
 import type { UIChunk } from "../../src/adapters/ai_sdk/namespace.ts";
 import { InvalidArgumentError } from "../../src/errors/mod.ts";
+import type { ThreadItem } from "../../src/thread_item.ts";
 import type { Dialect, FakeTurn } from "../_fake_server.ts";
 import { test } from "../_harness.ts";
 import { agUiSchemas, aiPackage } from "../_packages.ts";
@@ -94,6 +96,20 @@ test("a message whose question codex did not live to hear the answer of is one o
     const [message] = await validateUIMessages({ messages });
     assert.match(JSON.stringify(message!.parts), /"output-denied".*"approved":false/);
   });
+});
+
+test("what was declined before a page came back is part of one of the AI SDK's messages", async () => {
+  const { readUIMessageStream, validateUIMessages } = await aiPackage();
+  const item = { type: "commandExecution", id: "c", command: "ls", cwd: "/w", status: "declined" };
+  const reader = new TurnParts("t", "u");
+  const teller = new UIChunks("u", {});
+  const parts = [...reader.seed(item as unknown as ThreadItem), ...reader.end()];
+  const chunks = [...teller.start(), ...parts.flatMap((part) => teller.take(part))];
+  const stream = ReadableStream.from(chunks.filter(({ type }) => type !== "error"));
+  const messages = [];
+  for await (const each of readUIMessageStream({ stream })) messages.splice(0, 1, each);
+  const [message] = await validateUIMessages({ messages });
+  assert.match(JSON.stringify(message!.parts), /"output-denied".*"approved":false/);
 });
 
 const ENDS: Record<string, (turn: FakeTurn) => void> = {

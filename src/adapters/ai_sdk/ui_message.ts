@@ -12,6 +12,8 @@ export class UIChunks {
   readonly #messageId: string;
   readonly #ids: JsonObject;
   #isAsked = false;
+  /** Uses of tools that somebody declined. */
+  readonly #denied: Set<string> = new Set();
   #usage: JsonValue = null;
 
   /** `ids` goes into the message's metadata, as `codex`. */
@@ -72,7 +74,8 @@ export class UIChunks {
         }];
       }
       case "answer": {
-        const { id: approvalId, approved, reason } = part;
+        const { id: approvalId, use, approved, reason } = part;
+        if (!approved) this.#denied.add(use.id);
         return [{
           type: "tool-approval-response",
           approvalId,
@@ -80,8 +83,16 @@ export class UIChunks {
           ...(reason === null ? {} : { reason }),
         }];
       }
-      case "toolEnd":
-        return [toolEnd(part)];
+      case "toolEnd": {
+        const { use: { id }, outcome } = part;
+        if (outcome !== "declined" || this.#denied.has(id)) return [toolEnd(part)];
+        // The SDK's messages want to know who denied it, also of what was asked before somebody came to read.
+        return [
+          { type: "tool-approval-request", approvalId: id, toolCallId: id },
+          { type: "tool-approval-response", approvalId: id, approved: false },
+          toolEnd(part),
+        ];
+      }
       case "said":
         return this.#said(part.itemId, part.text);
       case "plan":
@@ -207,7 +218,6 @@ export function messageOf(chunks: readonly UIChunk[]): UIMessageData {
         });
         break;
       case "tool-output-denied":
-        // The SDK's messages want to know who denied it.
         Object.assign(open.get(chunk.toolCallId)!, {
           state: "output-denied",
           approval: { id: chunk.toolCallId, approved: false },
