@@ -27,8 +27,9 @@ interface SubscribedLog {
  * One reader of a session's events.
  *
  * ```ts ignore
- * const subscription = await adapter.subscribe("ann", sessionId, { after: 0 });
- * const events = await subscription.read();
+ * const subscription = await adapter.openEvents("ann", sessionId, null);
+ * for (let told = subscription.take(); told !== null; told = subscription.take()) console.log(told.event);
+ * await subscription.wait(60_000); // for what comes next
  * subscription.close();
  * ```
  */
@@ -114,7 +115,7 @@ export interface FeedParts<T> {
  * A subscription as an iterator. It begins with the first call of `next()`.
  *
  * ```ts ignore
- * for await (const event of adapter.events("ann", sessionId)) {
+ * for await (const { event } of adapter.subscribeEvents("ann", sessionId)) {
  *   if (event.type === "turnCompleted") break; // leaves it
  * }
  * ```

@@ -172,8 +172,7 @@ export interface KvSessionStoreOptions {
  * const store = new web.KvSessionStore(await Deno.openKv()); // on Bun and Node: openKv() of npm:@deno/kv
  * ```
  *
- * The database stays yours to close. With several machines, the requests of one session must reach the same one, since its
- * codex runs there.
+ * The database stays yours to close. Several machines need a `cluster` as well, since each session's codex runs on one.
  */
 export class KvSessionStore implements SessionStore {
   readonly #kv: KvDatabase;
