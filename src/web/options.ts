@@ -31,7 +31,7 @@ export interface WebAdapterOptions {
    * Default `"enforced"`.
    */
   isolation?: "enforced" | "trusting";
-  /** How every session runs. Tenants can't reach beyond it. Default: read-only, nobody is asked. */
+  /** How every session runs; never `ephemeral`. Tenants can't reach beyond it. Default: read-only, nobody is asked. */
   profile?: RunProfile;
   /** Models that tenants may choose beside the profile's. Default none. */
   models?: string[];

@@ -62,10 +62,13 @@ const tail: Kind = having("an event tail { append, read }", {
   read: required(callback),
 });
 
+/** What codex forgets could not be gone on with. */
+const kept: Kind = kind("false: a bridge resumes its sessions", ["boolean"], (value) => !value);
+
 const ADAPTER_OPTIONS: OptionKinds<WebAdapterOptions> = {
   client: required(client),
   cwd: required(either(name, callback)),
-  profile: object(RUN_PROFILE),
+  profile: object({ ...RUN_PROFILE, options: { ...RUN_PROFILE.options, ephemeral: kept } }),
   isolation: oneOf(["enforced", "trusting"]),
   models: list(name),
   efforts: list(name),

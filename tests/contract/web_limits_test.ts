@@ -299,7 +299,9 @@ test("options of a bridge that could take no effect are an error at the door", (
       ...["", "/", "codex", "/a/b/"].map((basePath) => ({ basePath })),
       { rules: [RULE], profile: { approvalPolicy: "untrusted" } },
       { cluster: { ...cluster, tail: new MemoryEventTail() } },
-      { profile: { sandbox: "workspace-write", allowPrivilegedEscalation: true } },
+      {
+        profile: { sandbox: "workspace-write", allowPrivilegedEscalation: true, ephemeral: false },
+      },
     ];
     for (const options of fine) await make(options).close();
     const misshapen = [
@@ -320,6 +322,8 @@ test("options of a bridge that could take no effect are an error at the door", (
       { cluster: { ...cluster, url: "10.0.0.7:8080" } },
       { cluster: { ...cluster, owners: { claim, renew } } },
       { cluster: { ...cluster, owners: { claim, renew, release }, tail: {} } },
+      // Codex would forget the threads of chats that are resumed.
+      { profile: { ephemeral: true } },
       { store: { get: claim, findThread: claim, list: claim, put: claim } },
     ];
     for (const options of misshapen) {
