@@ -317,11 +317,11 @@ export class WebAdapter implements AsyncDisposable {
     });
   }
 
-  /** Opens a subscription that must be closed. */
+  /** Opens a subscription that must be closed. Without `after` it begins with what happens next. */
   async openEvents(
     tenant: string,
     sessionId: string,
-    after: string | null,
+    after?: string | null,
   ): Promise<EventSubscription> {
     const live = await this.#session(tenant, sessionId);
     const open = this.#streams.get(tenant) ?? 0;
@@ -334,7 +334,7 @@ export class WebAdapter implements AsyncDisposable {
     }
     this.#streams.set(tenant, open + 1);
     live.subscribers++;
-    return new EventSubscription(live.log, after, () => {
+    return new EventSubscription(live.log, after === undefined ? live.log.cursor : after, () => {
       live.subscribers--;
       live.touch();
       const left = (this.#streams.get(tenant) ?? 1) - 1;

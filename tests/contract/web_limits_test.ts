@@ -257,6 +257,20 @@ test("a question of a new chat that is refused leaves no session behind", () =>
     assert.ok(!world.server.received.some(({ method }) => method === "thread/start"));
   }));
 
+test("a chat is told to its end where sessions are let go of at once", () => {
+  const onTurn = (turn: FakeTurn) => {
+    turn.say("Hi");
+    turn.complete();
+  };
+  return inWorld({ server: { onTurn }, bridge: { idleMs: 0 } }, async (world) => {
+    const messages = [{ role: "user", parts: [{ type: "text", text: "go" }] }];
+    for (let turns = 0; turns < 3; turns++) {
+      const answer = await world.raw("ann", "POST /chat", { id: "c", messages });
+      assert.match(await answer.text(), /"delta":"Hi".*\[DONE\]/s);
+    }
+  });
+});
+
 test("a status that is no refusal, or none at all, is this server's own failure", async () => {
   for (const status of [0, 99, 200, 204, 304, 600, NaN]) {
     const errors: unknown[] = [];

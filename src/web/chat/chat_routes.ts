@@ -107,8 +107,7 @@ export class ChatRoutes {
     // What is refused begins no session, which would count.
     checkTurn(turn, { ...policy, maxTimeoutMs: timeoutMs ?? Infinity });
     if (sessionId !== chatId) await adapter.createSession(tenant, {}, sessionId);
-    const { cursor } = await adapter.readSession(tenant, sessionId);
-    const subscription = await adapter.openEvents(tenant, sessionId, cursor);
+    const subscription = await adapter.openEvents(tenant, sessionId);
     try {
       const { turnId } = await adapter.createTurn(tenant, sessionId, turn);
       // Codex may have begun the thread anew.
