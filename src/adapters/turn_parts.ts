@@ -144,6 +144,11 @@ export class TurnParts {
     if (item.type === "agentMessage") {
       return [...parts, ...this.#grow("text", textKey(item.id), item.id, textOf(item))];
     }
+    if (item.type === "reasoning") {
+      const key = `summary ${item.id}`;
+      const before = this.#close("reasoning", key, item.id);
+      return [...before, ...this.#grow("reasoning", key, item.id, reasonedText(item))];
+    }
     const { status } = item as { status?: unknown };
     return status === "inProgress" ? parts : [...parts, ...this.#completed(item)];
   }
@@ -195,11 +200,7 @@ export class TurnParts {
       if (this.#texts.has(key)) parts.push(...this.#textDone("reasoning", key, item.id, ""));
     }
     if (parts.length > 0) return parts;
-    const { summary, content } = item as { summary?: unknown; content?: unknown };
-    const text =
-      [summary, content].map((list) =>
-        Array.isArray(list) ? list.filter((each) => typeof each === "string").join("\n\n") : ""
-      ).find((each) => each !== "") ?? "";
+    const text = reasonedText(item);
     return text === "" ? [] : this.#textDone("reasoning", `summary ${item.id}`, item.id, text);
   }
 
@@ -414,6 +415,14 @@ function json(value: unknown): JsonValue {
 function textOf(item: ThreadItem): string {
   const { text } = item as { text?: unknown };
   return typeof text === "string" ? text : "";
+}
+
+/** The summary of what was thought, or the thoughts. */
+function reasonedText(item: ThreadItem): string {
+  const { summary, content } = item as { summary?: unknown; content?: unknown };
+  return [summary, content].map((list) =>
+    Array.isArray(list) ? list.filter((each) => typeof each === "string").join("\n\n") : ""
+  ).find((each) => each !== "") ?? "";
 }
 
 /** What a person said, as text. */

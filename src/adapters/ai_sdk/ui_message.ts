@@ -11,7 +11,8 @@ import type { UIChunk } from "./ui_chunk.ts";
 export class UIChunks {
   readonly #messageId: string;
   readonly #ids: JsonObject;
-  #isAsked = false;
+  /** What was said. */
+  readonly #said: Set<string> = new Set();
   /** Uses of tools that somebody declined. */
   readonly #denied: Set<string> = new Set();
   #usage: JsonValue = null;
@@ -94,7 +95,7 @@ export class UIChunks {
         ];
       }
       case "said":
-        return this.#said(part.itemId, part.text);
+        return this.#saying(part.itemId, part.text);
       case "plan":
         return [{ type: "data-plan", id: "plan", data: JSON.parse(JSON.stringify(part.plan)) }];
       case "notice": {
@@ -110,10 +111,12 @@ export class UIChunks {
   }
 
   /** What was asked first began the turn; what is asked later steers it. */
-  #said(id: string, text: string): UIChunk[] {
-    if (this.#isAsked) return [{ type: "steering-message", id, parts: [{ type: "text", text }] }];
-    this.#isAsked = true;
-    return [];
+  #saying(id: string, text: string): UIChunk[] {
+    const isNew = !this.#said.has(id);
+    this.#said.add(id);
+    return isNew && this.#said.size > 1
+      ? [{ type: "steering-message", id, parts: [{ type: "text", text }] }]
+      : [];
   }
 
   #end({ status, error }: TurnPart & { type: "end" }): UIChunk[] {

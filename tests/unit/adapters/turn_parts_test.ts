@@ -298,6 +298,23 @@ test("TurnParts: what a snapshot shows goes on from there", () => {
   );
 });
 
+test("TurnParts: thoughts of a snapshot go on, and are not told again at their end", () => {
+  const reader = new TurnParts("t", "u");
+  const thought = (...summary: string[]) => ({ type: "reasoning", id: "r", summary, content: [] });
+  const told = [
+    ...reader.seed(thought("One") as unknown as ThreadItem),
+    ...reader.seed(thought("Tw") as unknown as ThreadItem),
+    ...reader.take(event("reasoningDelta", { itemId: "r", part: "summary", delta: "o" })),
+    ...reader.take(completed(thought("Two"))),
+    ...reader.take(completed(thought("Three"))),
+    ...reader.end(),
+  ];
+  assert.equal(
+    told.map(short).join("|"),
+    "think 1|~1 One|end 1|think 2|~2 Tw|~2 o|end 2|think 3|~3 Three|end 3|failed",
+  );
+});
+
 test("TurnParts: messages of a snapshot that share an id stay apart, and the last one goes on", () => {
   const reader = new TurnParts("t", "u");
   const items = [
