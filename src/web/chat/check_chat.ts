@@ -103,7 +103,9 @@ function request(
 function imageOf(part: unknown): JsonObject {
   if (isJsonObject(part)) {
     const { type, url, source } = part;
-    if (type === "file" && typeof url === "string") return { type: "image", url };
+    if (type === "file" && typeof url === "string" && !/^data:(?!image\/)/i.test(url)) {
+      return { type: "image", url };
+    }
     if (type === "image" && isJsonObject(source) && source["type"] === "data") {
       const { mimeType, value } = source;
       if (typeof mimeType === "string" && typeof value === "string") {
