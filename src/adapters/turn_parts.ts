@@ -34,7 +34,7 @@ export type TurnPart =
   | { type: "toolEnd"; use: ToolUse; output: JsonObject; outcome: ToolOutcome }
   | { type: "question"; use: ToolUse; request: ApprovalRequest }
   | { type: "answer"; use: ToolUse; id: string; reason: string | null; approved: boolean }
-  | { type: "said"; itemId: string; text: string }
+  | { type: "said"; itemId: string; text: string; begins: boolean }
   | { type: "plan"; plan: PlanStep[] }
   | { type: "usage"; usage: TokenUsage }
   | { type: "notice"; message: string; retrying: boolean }
@@ -76,6 +76,9 @@ export class TurnParts {
   readonly #phases: Map<string, string> = new Map();
   #uses: OpenUse[] = [];
   #ended = false;
+  /** What was said, and whether it has begun the turn: what is said later steers it. */
+  readonly #said: Set<string> = new Set();
+  #begun = false;
   /** How the last turn ended. */
   #last: { status: TurnStatus; error: { kind: string; message: string } | null } | null = null;
   /** The tokens as told last. */
@@ -122,7 +125,8 @@ export class TurnParts {
         return [{ type: "notice", message: event.message, retrying: true }];
       case "turnCompleted":
         this.#last = { status: event.status, error: event.error };
-        // A prompt that is tried again goes on in another turn.
+        // A prompt that is tried again goes on in another turn, and is said again.
+        this.#begun = false;
         return this.#closeAll();
       default:
         return [];
@@ -178,7 +182,7 @@ export class TurnParts {
       case "reasoning":
         return this.#reasoned(item);
       case "userMessage":
-        return [{ type: "said", itemId: item.id, text: saidText(item) }];
+        return this.#heard(item);
     }
     const tool = toolOf(item);
     if (tool === null) return [];
@@ -191,6 +195,14 @@ export class TurnParts {
     this.#uses = this.#uses.filter((each) => each !== open);
     const end = outcomeOf(item);
     return [...parts, ...unanswered(open, end.outcome), { type: "toolEnd", use: open.use, ...end }];
+  }
+
+  #heard(item: ThreadItem): TurnPart[] {
+    if (this.#said.has(item.id)) return [];
+    this.#said.add(item.id);
+    const begins = !this.#begun;
+    this.#begun = true;
+    return [{ type: "said", itemId: item.id, text: saidText(item), begins }];
   }
 
   #reasoned(item: ThreadItem): TurnPart[] {

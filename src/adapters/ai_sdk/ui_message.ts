@@ -11,8 +11,6 @@ import type { UIChunk } from "./ui_chunk.ts";
 export class UIChunks {
   readonly #messageId: string;
   readonly #ids: JsonObject;
-  /** What was said. */
-  readonly #said: Set<string> = new Set();
   /** Uses of tools that somebody declined. */
   readonly #denied: Set<string> = new Set();
   #usage: JsonValue = null;
@@ -95,7 +93,11 @@ export class UIChunks {
         ];
       }
       case "said":
-        return this.#saying(part.itemId, part.text);
+        return part.begins ? [] : [{
+          type: "steering-message",
+          id: part.itemId,
+          parts: [{ type: "text", text: part.text }],
+        }];
       case "plan":
         return [{ type: "data-plan", id: "plan", data: JSON.parse(JSON.stringify(part.plan)) }];
       case "notice": {
@@ -108,15 +110,6 @@ export class UIChunks {
       case "end":
         return this.#end(part);
     }
-  }
-
-  /** What was asked first began the turn; what is asked later steers it. */
-  #saying(id: string, text: string): UIChunk[] {
-    const isNew = !this.#said.has(id);
-    this.#said.add(id);
-    return isNew && this.#said.size > 1
-      ? [{ type: "steering-message", id, parts: [{ type: "text", text }] }]
-      : [];
   }
 
   #end({ status, error }: TurnPart & { type: "end" }): UIChunk[] {

@@ -298,6 +298,22 @@ test("TurnParts: what a snapshot shows goes on from there", () => {
   );
 });
 
+test("TurnParts: what began a turn does not steer it, nor does a prompt that is tried again", () => {
+  const reader = new TurnParts("t", "u");
+  const said = (id: string) => ({ type: "userMessage", id, content: [{ type: "text", text: id }] });
+  const told = [
+    // Its end is told to who came between its two.
+    ...reader.seed(said("one") as unknown as ThreadItem),
+    ...["one", "two"].flatMap((id) => reader.take(completed(said(id)))),
+    ...reader.take(over("failed")),
+    ...["three", "four"].flatMap((id) => reader.take(completed(said(id)))),
+  ];
+  assert.deepEqual(
+    told.flatMap((part) => part.type === "said" ? [[part.text, part.begins]] : []),
+    [["one", true], ["two", false], ["three", true], ["four", false]],
+  );
+});
+
 test("TurnParts: thoughts of a snapshot go on, and are not told again at their end", () => {
   const reader = new TurnParts("t", "u");
   const thought = (...summary: string[]) => ({ type: "reasoning", id: "r", summary, content: [] });

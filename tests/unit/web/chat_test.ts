@@ -80,12 +80,6 @@ test("a chat does not change what was asked before", () => {
   assert.equal(checkChat({ ...chat, messageId: null }).turn.text, "hi");
 });
 
-test("what began a turn does not steer it, also where its end is told to who came before that", () => {
-  const teller = chatTeller("s", "t", "turn");
-  const said = (itemId: string) => teller.take({ type: "said", itemId, text: "hi" }).length;
-  assert.deepEqual(["a", "a", "b", "b"].map(said), [0, 0, 1, 0]);
-});
-
 test("a stream that breaks ends for its reader as it may be taken", async () => {
   const again = { everyMs: Infinity, patienceMs: 1, allowed: () => Promise.resolve(true) };
   for (const breaks of [true, false]) {
