@@ -4,7 +4,7 @@
  */
 import { callback, having, type Kind, required, text } from "../check/mod.ts";
 import { messageOf } from "../errors/mod.ts";
-import type { TurnEvent } from "../session/mod.ts";
+import type { TokenUsage, TurnEvent } from "../session/mod.ts";
 import type { TurnPart, TurnParts } from "./turn_parts.ts";
 import type { TurnStream } from "./turn_stream.ts";
 
@@ -99,14 +99,20 @@ export class ToldTurn<T> implements AsyncIterableIterator<T> {
   async #end(turn: TurnParts): Promise<TurnPart[]> {
     this.#done = true;
     // Whoever gives it up may do so for `null`.
-    const failed = await this.#turn.finish().then(() => null, (error: unknown) => ({ error }));
+    const ended = await this.#turn.finish().then(
+      (result) => ({ usage: (result as { usage?: TokenUsage | null } | undefined)?.usage }),
+      (error: unknown) => ({ error }),
+    );
     const parts = turn.end();
     const last = parts.at(-1);
     if (last?.type !== "end") return parts;
-    if (failed === null) last.status = "completed";
-    else {
+    if ("error" in ended) {
       if (last.status === "completed") last.status = "failed";
-      last.error = { kind: last.error?.kind ?? "other", message: messageOf(failed.error) };
+      last.error = { kind: last.error?.kind ?? "other", message: messageOf(ended.error) };
+    } else {
+      last.status = "completed";
+      // Each turn of a prompt that was tried again has told its own.
+      if (ended.usage) parts.splice(-1, 0, { type: "usage", usage: ended.usage });
     }
     return parts;
   }

@@ -79,6 +79,27 @@ dialects("AG-UI's client reads toEvents()", async (dialect) => {
   });
 });
 
+test("a prompt that is tried again is said once, and the tokens of all its turns are told", async () => {
+  let tries = 0;
+  const onTurn = (turn: FakeTurn) => {
+    tries++;
+    turn.usage({ inputTokens: 10 * tries, outputTokens: 0, totalTokens: 10 * tries });
+    if (tries % 2 === 1) return turn.fail("busy", "serverOverloaded");
+    turn.say("Here.");
+    turn.complete();
+  };
+  await world("0.169", onTurn, async ({ session }) => {
+    for (const told of [toUIMessageStream, toEvents]) {
+      const stream = await session.askStream("x", { retry: { baseDelayMs: 0 } });
+      const all = await collect<UIChunk | AgUiEvent>(told(stream));
+      const { usage } = await stream.finish();
+      assert.equal(usage!.totalTokens, 20);
+      assert.ok(!all.some(({ type }) => type === "steering-message"));
+      assert.match(JSON.stringify(all.at(-1)), /"totalTokens":20\b/);
+    }
+  });
+});
+
 test("a message whose question codex did not live to hear the answer of is one of the AI SDK's", async () => {
   const { readUIMessageStream, validateUIMessages } = await aiPackage();
   const asked = async (turn: FakeTurn) => void await turn.command("ls", "", { ask: true });
