@@ -4,10 +4,11 @@
  * @module
  */
 import type { ApprovalAudit, ApprovalRequest } from "../approvals/mod.ts";
-import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
+import type { JsonObject, JsonValue } from "../json.ts";
 import type { PlanStep, TokenUsage, TurnEvent, TurnStatus } from "../session/mod.ts";
 import type { ThreadItem } from "../thread_item.ts";
 import { outcomeOf, toolOf, type ToolOutcome, type ToolUse as Tool } from "../tool_use.ts";
+import { reasonedText, saidText, textOf } from "./item_text.ts";
 
 /** Something that the agent did: a command, a patch, a call of a tool. */
 export interface ToolUse {
@@ -102,6 +103,7 @@ export class TurnParts {
       case "itemCompleted":
         return this.#completed(event.item);
       case "assistantMessageDelta":
+      case "planDelta":
         return this.#grow("text", textKey(event.itemId), event.itemId, event.delta);
       case "reasoningDelta":
         return this.#grow(
@@ -145,7 +147,7 @@ export class TurnParts {
   /** Takes an item as a snapshot shows it: with its text so far, which may still grow. */
   seed(item: ThreadItem): TurnPart[] {
     const parts = this.#started(item);
-    if (item.type === "agentMessage") {
+    if (isSaid(item)) {
       return [...parts, ...this.#grow("text", textKey(item.id), item.id, textOf(item))];
     }
     if (item.type === "reasoning") {
@@ -158,7 +160,7 @@ export class TurnParts {
   }
 
   #started(item: ThreadItem): TurnPart[] {
-    if (item.type === "agentMessage") {
+    if (isSaid(item)) {
       this.#phase(item);
       // Of a snapshot nobody tells the ends: a message of the same id begins behind that of the one before.
       return this.#close("text", textKey(item.id), item.id);
@@ -177,6 +179,7 @@ export class TurnParts {
   #completed(item: ThreadItem): TurnPart[] {
     switch (item.type) {
       case "agentMessage":
+      case "plan":
         this.#phase(item);
         return this.#textDone("text", textKey(item.id), item.id, textOf(item));
       case "reasoning":
@@ -356,6 +359,11 @@ function unanswered({ use, asked: id }: OpenUse, outcome: ToolOutcome): TurnPart
   return id === null ? [] : [{ type: "answer", use, id, reason: null, approved }];
 }
 
+/** What the agent says: a plan that it proposes is cut out of the message it stands in. */
+function isSaid({ type }: ThreadItem): boolean {
+  return type === "agentMessage" || type === "plan";
+}
+
 /** Keys of reasoning have its part in front. */
 function textKey(itemId: string): string {
   return `text ${itemId}`;
@@ -422,25 +430,4 @@ function told(fields: object): JsonObject {
 
 function json(value: unknown): JsonValue {
   return JSON.parse(JSON.stringify(value));
-}
-
-function textOf(item: ThreadItem): string {
-  const { text } = item as { text?: unknown };
-  return typeof text === "string" ? text : "";
-}
-
-/** The summary of what was thought, or the thoughts. */
-function reasonedText(item: ThreadItem): string {
-  const { summary, content } = item as { summary?: unknown; content?: unknown };
-  return [summary, content].map((list) =>
-    Array.isArray(list) ? list.filter((each) => typeof each === "string").join("\n\n") : ""
-  ).find((each) => each !== "") ?? "";
-}
-
-/** What a person said, as text. */
-function saidText(item: ThreadItem): string {
-  const { content } = item as { content?: unknown };
-  if (!Array.isArray(content)) return "";
-  return content.flatMap((each) => isJsonObject(each) ? [each["text"]] : [])
-    .filter((text) => typeof text === "string").join("\n");
 }

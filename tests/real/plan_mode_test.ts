@@ -1,5 +1,7 @@
 /** The mode of a session on the real codex: plans, their questions, and the way back to work. */
 import assert from "node:assert/strict";
+import { toEvents } from "../../src/adapters/ag_ui/namespace.ts";
+import { codexModel, toUIMessageStream } from "../../src/adapters/ai_sdk/namespace.ts";
 import type { ApprovalRequest } from "../../src/approvals/mod.ts";
 import { InvalidArgumentError, RpcError } from "../../src/errors/mod.ts";
 import type { SessionEvent } from "../../src/session/events/session_event.ts";
@@ -76,6 +78,30 @@ for (const version of ["0.169.0", "0.104.0"]) {
       const bare = await session.ask(world.prompt([proposed("")]), { mode: "plan" });
       assert.equal(bare.proposedPlan?.trim(), PLAN);
       assert.equal(bare.assistantText.trim(), PLAN);
+
+      // Who shows a turn, or asks by the AI SDK, hears the plan as well as the words around it.
+      const whole = `${proposed("Here it is.\n")}Shall I?`;
+      for (const show of [toUIMessageStream, toEvents]) {
+        const stream = await session.askStream(world.prompt([whole]), { mode: "plan" });
+        const told: string[] = [];
+        for await (const each of show(stream)) told.push("delta" in each ? `${each.delta}` : "");
+        for (const words of [PLAN, "Here it is.", "Shall I?"]) {
+          assert.ok(told.join("").includes(words), `${words} in ${told}`);
+        }
+      }
+      await using model = codexModel(client, { cwd: world.cwd, mode: "plan" });
+      const user = (text: string) => ({ role: "user" as const, content: [{ type: "text", text }] });
+      const asking = user(world.prompt([whole]));
+      const first = await model.doGenerate({ prompt: [asking] });
+      const texts = first.content.map((part) => part.type === "text" ? part.text : "");
+      assert.ok(texts.some((text) => text.includes(PLAN)) && texts.join("").includes("Shall I?"));
+      const words = {
+        role: "assistant" as const,
+        content: [{ type: "text", text: texts.join("") }],
+      };
+      const second = await model.doGenerate({ prompt: [asking, words, user("Do it.")] });
+      const threads = [first, second].map((each) => each.providerMetadata["codex"]!["threadId"]);
+      assert.equal(threads[0], threads[1], "it is the thread that has proposed the plan");
 
       // A compaction, which codex works on by itself, is possible in between.
       await session.compact();

@@ -16,8 +16,8 @@ import type {
 
 /** A turn's parts as those of a model's answer: only the answer is text, the rest that was said is reasoning. */
 export class AnswerParts {
-  /** All text. */
-  answer = "";
+  /** The texts, as they stand one behind the other where they are whole: a plan comes in the middle of a message. */
+  readonly #texts: Map<string, string> = new Map();
   readonly #ids: JsonObject;
   readonly #isJson: boolean;
   /** Texts that are told as reasoning. */
@@ -29,6 +29,11 @@ export class AnswerParts {
   constructor(threadId: string, turnId: string, isJson: boolean) {
     this.#ids = { threadId, turnId };
     this.#isJson = isJson;
+  }
+
+  /** All text. */
+  get answer(): string {
+    return [...this.#texts.values()].join("");
   }
 
   /** What every part tells. */
@@ -117,7 +122,7 @@ export class AnswerParts {
   }
 
   #text(id: string, delta: string): ModelStreamPart {
-    this.answer += delta;
+    this.#texts.set(id, (this.#texts.get(id) ?? "") + delta);
     return { type: "text-delta", id, delta };
   }
 

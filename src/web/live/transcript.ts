@@ -81,6 +81,9 @@ export class Transcript {
       case "assistantMessageDelta":
         turn.items.grow(event.itemId, "agentMessage", event.delta);
         break;
+      case "planDelta":
+        turn.items.grow(event.itemId, "plan", event.delta);
+        break;
       case "reasoningDelta":
         turn.items.grow(event.itemId, "reasoning", event.delta);
         break;

@@ -126,6 +126,16 @@ const CASES: [name: string, events: TurnEvent[], parts: string][] = [
     said("a", "y"),
     over(),
   ], "text 1|+1 x|end 1|text 2|+2 y|end 2|completed"],
+  ["a plan in the middle of a message", [
+    started({ type: "agentMessage", id: "a", text: "" }),
+    said("a", "Here: "),
+    started({ type: "plan", id: "p", text: "" }),
+    event("planDelta", { itemId: "p", delta: "1. " }),
+    said("a", "Yes?"),
+    completed({ type: "plan", id: "p", text: "1. Go" }),
+    completed({ type: "agentMessage", id: "a", text: "Here: Yes?" }),
+    over(),
+  ], "text 1|+1 Here: |text 2|+2 1. |+1 Yes?|+2 Go|end 2|end 1|completed"],
   ["reasoning in both forms", [
     event("reasoningDelta", { itemId: "r", delta: "s", part: "summary" }),
     event("reasoningDelta", { itemId: "r", delta: "c", part: "content" }),

@@ -21,10 +21,18 @@ function events(turnId: string): TurnEvent[] {
 
 test("a transcript shows the text of a running turn as far as it has come", () => {
   const transcript = new Transcript([], 1e6);
-  for (const event of events("u")) transcript.apply(event);
+  const base = { threadId: "t", turnId: "u" };
+  const plan: TurnEvent[] = [
+    { type: "itemStarted", ...base, item: item({ type: "plan", id: "p", text: "" }) },
+    { type: "planDelta", ...base, itemId: "p", delta: "1. Go" },
+  ];
+  for (const event of [...events("u"), ...plan]) transcript.apply(event);
   const [turn] = transcript.turns();
   assert.equal(turn!.status, "inProgress");
-  assert.deepEqual(turn!.items, [{ type: "agentMessage", id: "m", text: "Hello" }]);
+  assert.deepEqual(turn!.items, [
+    { type: "agentMessage", id: "m", text: "Hello" },
+    { type: "plan", id: "p", text: "1. Go" },
+  ]);
 });
 
 test("the completed item replaces what the deltas said", () => {
