@@ -66,6 +66,19 @@ versions(
   },
 );
 
+versions("a thread that was just released, or has had no turn, is read as it is", async (world) => {
+  const client = await world.connect();
+  const turns = async ({ threadId }: { threadId: string }) =>
+    (await client.readThread(threadId, { includeTurns: true })).turns.length;
+  for (let n = 0; n < 8; n++) {
+    const session = await client.startSession({ cwd: world.cwd });
+    assert.equal(await turns(session), 0);
+    await session.ask(`prompt ${n}`);
+    await session.release();
+    assert.equal(await turns(session), 1);
+  }
+});
+
 versions("a thread that was just released takes a name, and goes to the archive", async (world) => {
   const client = await world.connect();
   // The server lets go of a thread in its own time; once would seldom meet it.

@@ -7,6 +7,7 @@ import {
   isJsonObject,
   type JsonObject,
   type JsonValue,
+  memberOf,
   numberOf,
   objectOf,
   objectsOf,
@@ -171,11 +172,14 @@ export async function readThread(
   const read = (includeTurns: boolean) =>
     core.call("thread/read", { threadId, includeTurns }, signal === undefined ? {} : { signal });
   const result = await read(includeTurns).catch(async (error) => {
-    // The turns of a thread that has none yet can't be asked for while it is loaded.
-    const none = includeTurns && error instanceof RpcError && error.reason === "noThread";
+    // The turns of a thread that has none yet can't be asked for while it is loaded (0.104; 0.152: "not supported yet").
+    const none = includeTurns && error instanceof RpcError &&
+      (error.reason === "noThread" || isRefusal(error, "notOfThisThread"));
     const thread = none ? await read(false).catch(() => null) : null;
     if (thread === null) throw error;
-    return thread;
+    if (memberOf(thread, "thread", "status", "type") !== "notLoaded") return thread;
+    // 0.169 says the same for a moment of one that was released.
+    return await whenClosed(() => read(true), signal, LEAVING_MS, "threadGone");
   });
   const thread = objectOf(result, "thread") ?? {};
   return { ...toSummary(thread), turns: objectsOf(thread, "turns").map(toTurn) };
