@@ -16,6 +16,9 @@ export interface ChatRequest {
   turn: CreateTurnRequest;
 }
 
+/** What is asked about an image that comes without a word. */
+export const IMAGE_ALONE = "See the image.";
+
 /** Choices that every turn of the bridge has. */
 const CHOICES = ["model", "effort", "timeoutMs"];
 
@@ -91,7 +94,7 @@ function request(
     } else attachments.push(imageOf(part));
   }
   const text = texts.join("\n\n");
-  const asked = text.trim() === "" && attachments.length > 0 ? "See the image." : text;
+  const asked = text.trim() === "" && attachments.length > 0 ? IMAGE_ALONE : text;
   const chosen = Object.fromEntries(
     CHOICES.flatMap((name) => choices[name] === undefined ? [] : [[name, choices[name]]]),
   );

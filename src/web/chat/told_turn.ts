@@ -6,9 +6,12 @@
 import { type UIChunk, UIChunks, type UIMessageData } from "../../adapters/ai_sdk/mod.ts";
 import { messageOf, TurnParts } from "../../adapters/ai_sdk/mod.ts";
 import { AgUiEvents } from "../../adapters/ag_ui/mod.ts";
+import { type JsonObject, objectsOf } from "../../json.ts";
 import type { TurnEvent } from "../../session/mod.ts";
+import type { ThreadItem } from "../../thread_item.ts";
 import type { EventSubscription } from "../live/subscription.ts";
 import type { WebSessionEvent, WebSnapshot, WebTurn } from "../types.ts";
+import { IMAGE_ALONE } from "./check_chat.ts";
 
 /** Tells the parts of a turn. */
 interface Teller {
@@ -135,7 +138,7 @@ export function chatMessages(snapshot: WebSnapshot): UIMessageData[] {
     const asked: UIMessageData[] = said === undefined ? [] : [{
       id: `${turnId}-user`,
       role: "user",
-      parts: [{ type: "text", text: said.text }],
+      parts: askedParts(said.text, turn.items.find(({ id }) => id === said.itemId)),
     }];
     if (turnId === runningTurnId) return asked;
     const known = ["completed", "interrupted"].includes(status) ? status : "failed";
@@ -151,6 +154,15 @@ export function chatMessages(snapshot: WebSnapshot): UIMessageData[] {
     const answer = messageOf(chunks);
     return answer.parts.length > 1 ? [...asked, answer] : asked;
   });
+}
+
+/** What a person wrote, and the images that were sent along. */
+function askedParts(text: string, item: ThreadItem | undefined): JsonObject[] {
+  const images = objectsOf(item as unknown as JsonObject, "content").flatMap(({ url }) => {
+    const mediaType = /^data:(image\/[^;,]+)/.exec(String(url))?.[1];
+    return mediaType === undefined ? [] : [{ type: "file", mediaType, url: String(url) }];
+  });
+  return text === IMAGE_ALONE && images.length > 0 ? images : [{ type: "text", text }, ...images];
 }
 
 /** Headers of a stream of server-sent events. */

@@ -2,13 +2,15 @@
 import assert from "node:assert/strict";
 import { WebError } from "../../../src/errors/mod.ts";
 import { chatIdIn, checkChat, checkRun } from "../../../src/web/chat/check_chat.ts";
-import { chatTeller, runTeller, toldTurn } from "../../../src/web/chat/told_turn.ts";
+import { chatMessages, chatTeller, runTeller, toldTurn } from "../../../src/web/chat/told_turn.ts";
 import { SessionLog } from "../../../src/web/live/session_log.ts";
 import { EventSubscription } from "../../../src/web/live/subscription.ts";
 import { whileAllowed } from "../../../src/web/http/sse.ts";
+import type { WebSnapshot } from "../../../src/web/types.ts";
 import { test } from "../../_harness.ts";
 
 const URL = "data:image/png;base64,AAAA";
+const FILE = { type: "file", mediaType: "image/png", url: URL };
 
 test("a chat's message is its texts and images, and nothing is taken for another", () => {
   const rows: [name: string, parts: unknown, turn: object | null][] = [
@@ -54,6 +56,27 @@ test("a chat's message is its texts and images, and nothing is taken for another
       } else assert.deepEqual(check().turn, turn, name);
     }
   }
+});
+
+test("a chat that is read again has the images that were sent", () => {
+  const [text, url] = [(text: string) => ({ type: "text", text }), { type: "image", url: URL }];
+  const turn = (...content: object[]) => ({
+    turnId: "u",
+    status: "completed",
+    items: [{ type: "userMessage", id: "m", content }],
+    diff: null,
+    usage: null,
+    error: null,
+  });
+  const shown = (words: string) => {
+    const turns = [turn(text(words), url)];
+    const snapshot = { sessionId: "s", threadId: "t", runningTurnId: null, turns };
+    return chatMessages(snapshot as unknown as WebSnapshot)[0]?.parts;
+  };
+  assert.deepEqual(shown("Look."), [text("Look."), FILE]);
+  // The words that the bridge puts beside an image are not the person's.
+  const alone = checkChat({ id: "c", messages: [{ role: "user", parts: [FILE] }] });
+  assert.deepEqual(shown(alone.turn.text), [FILE]);
 });
 
 test("what a run's page tells beside the message is text, or refused: nothing is left out of it", () => {
