@@ -339,6 +339,8 @@ export function resultOf(response: JsonValue): JsonObject {
       ? { type: "text", text: url.toWellFormed() }
       : { type: "image", mimeType, data };
   });
+  // Codex 0.104 to 0.125 takes an answer without content for none.
+  if (content.length === 0) content.push({ type: "text", text: "" });
   return { content, isError: response["success"] !== true };
 }
 

@@ -261,7 +261,11 @@ test("a call ends with its session, its client, or a word of that client", async
 test("an answer to item/tool/call is said in MCP's words", () => {
   const cases: [JsonValue, JsonValue][] = [
     [TEXT("a\ud800"), { content: [{ type: "text", text: "a\ufffd" }], isError: false }],
-    [{ success: false, contentItems: [] }, { content: [], isError: true }],
+    // An answer without content is none to codex 0.104 to 0.125.
+    [{ success: false, contentItems: [] }, {
+      content: [{ type: "text", text: "" }],
+      isError: true,
+    }],
     [{
       success: true,
       contentItems: [{ type: "inputImage", imageUrl: "data:image/png;base64,AAAA" }, {
