@@ -388,7 +388,7 @@ export class PermissionDeniedError extends CodexError {
 }
 
 /**
- * A hook blocked the call, or failed while its `onError` is `"block"`.
+ * A hook blocked the call, or failed while its `onError` is `"block"`: `data.reason` is `"hookFailed"` then.
  *
  * ```ts ignore
  * if (error instanceof HookBlockedError) {

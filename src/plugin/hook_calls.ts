@@ -91,8 +91,10 @@ export async function callPreHooks(
     const outcome = await callPre(run, hook, phase, current, facts, signal);
     if (outcome.type === "aborted") throw outcome.reason;
     if (outcome.type === "failed") {
-      const cause = outcome.cause === undefined ? {} : { cause: outcome.cause };
-      throw new HookBlockedError(hook.name, phase, `the hook failed: ${outcome.message}`, cause);
+      throw new HookBlockedError(hook.name, phase, `the hook failed: ${outcome.message}`, {
+        data: { reason: "hookFailed" },
+        ...defined({ cause: outcome.cause }),
+      });
     }
     if (outcome.action.type === "block") {
       throw new HookBlockedError(hook.name, phase, outcome.action.reason);

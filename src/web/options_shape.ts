@@ -27,7 +27,7 @@ import { defined } from "../json.ts";
 import type { SandboxPolicy } from "../permissions/mod.ts";
 import { normalizeSandbox, privilegeRefusal } from "../permissions/guard/privileges.ts";
 import { workspaceReadsRefusal } from "../permissions/policy/effective_policy.ts";
-import { hasToolHooks, joinHooks } from "../plugin/validate.ts";
+import { hasToolHooks, joinHooks, mergeHooks } from "../plugin/validate.ts";
 import { coreOf } from "../runtime/core_of.ts";
 import { DEFAULT_TIMEOUT_MS } from "../session/profile.ts";
 import { RUN_PROFILE } from "../session/profile_shape.ts";
@@ -199,7 +199,7 @@ export function isEnforced(options: WebAdapterOptions): boolean {
 /** Rules that codex would never ask about protect nobody, and each session with them is refused. */
 function refuseUnheardRules({ client, rules = [], profile = {} }: WebAdapterOptions): void {
   const { approvalPolicy = "never", hooks, mcpServers = {}, config = {} } = profile;
-  const hooked = hasToolHooks(joinHooks(hooks)) || mayHaveToolHooks(client);
+  const hooked = hasToolHooks(mergeHooks(hooks)) || mayHaveToolHooks(client);
   const brought = Object.keys(config).some((key) => key.split(".")[0] === "mcp_servers");
   const refusal = unheardApprovals({ rules }, {
     approvalPolicy: approvalPolicy === "never" && hooked ? "untrusted" : approvalPolicy,

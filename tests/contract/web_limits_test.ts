@@ -271,6 +271,33 @@ test("a chat is told to its end where sessions are let go of at once", () => {
   });
 });
 
+test("a hook that fails is this server's own failure, one that blocks is not", async () => {
+  const calls: [call: () => unknown, status: number][] = [
+    [() => ({ type: "block", reason: "closed today" }), 403],
+    [() => Promise.reject(new Error("no such table")), 500],
+    [() => ({}), 500],
+  ];
+  for (const [call, expected] of calls) {
+    for (const phases of [["preSessionStart"], ["preTurn"]]) {
+      const errors: unknown[] = [];
+      const hooks = { pre: [{ name: "quota", phases, call }] };
+      const onError = (error: unknown) => errors.push(error);
+      await inWorld({ bridge: { profile: { hooks } as never, onError } }, async (world) => {
+        const messages = [{ role: "user", parts: [{ type: "text", text: "hi" }] }];
+        const { status } = await world.raw("ann", "POST /chat", { id: "c", messages });
+        assert.deepEqual([status, errors.length], [expected, expected === 500 ? 1 : 0]);
+      });
+    }
+  }
+});
+
+test("a hook that could never be called is an error at the door of a bridge", () =>
+  inWorld({}, ({ client }) => {
+    const hooks = { pre: [{ name: "quota", phases: ["preTrun"], call: () => ({}) }] } as never;
+    const options = { client, isolation, cwd: CWD, authorize: () => "ann", profile: { hooks } };
+    assert.throws(() => createBridge(options), /unknown phase "preTrun"/);
+  }));
+
 test("a status that is no refusal, or none at all, is this server's own failure", async () => {
   for (const status of [0, 99, 200, 204, 304, 600, NaN]) {
     const errors: unknown[] = [];

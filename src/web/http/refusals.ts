@@ -78,7 +78,8 @@ export function httpFailure(error: unknown): HttpFailure {
   ) {
     return failure(400, "badRequest", "Codex does not take this input.");
   }
-  if (error instanceof HookBlockedError) {
+  // One that failed refused nothing: whoever wrote it has to hear of it.
+  if (error instanceof HookBlockedError && error.data?.["reason"] !== "hookFailed") {
     return failure(403, "blocked", "A rule of this server does not allow that.");
   }
   if (error instanceof SessionClosedError) {

@@ -29,6 +29,11 @@ const CASES: [unknown, number, string][] = [
   [invalid("cwd"), 500, "internal"],
   [new RpcValidationError("thread/start", "params", "$.cwd", SECRET), 500, "internal"],
   [new HookBlockedError(SECRET, "preTurn", SECRET), 403, "blocked"],
+  [
+    new HookBlockedError(SECRET, "preTurn", SECRET, { data: { reason: "hookFailed" } }),
+    500,
+    "internal",
+  ],
   [new SessionClosedError(SECRET), 409, "sessionClosed"],
   [new RequestTimeoutError("turn/start", 5), 504, "timeout"],
   [
