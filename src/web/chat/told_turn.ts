@@ -159,7 +159,8 @@ export function chatMessages(snapshot: WebSnapshot): UIMessageData[] {
 /** What a person wrote, and the images that were sent along. */
 function askedParts(text: string, item: ThreadItem | undefined): JsonObject[] {
   const images = objectsOf(item as unknown as JsonObject, "content").flatMap(({ url }) => {
-    const mediaType = /^data:(image\/[^;,]+)/.exec(String(url))?.[1];
+    // One that was too large to be kept was cut.
+    const mediaType = /^data:(image\/[^;,]+)[^…]*$/.exec(String(url))?.[1];
     return mediaType === undefined ? [] : [{ type: "file", mediaType, url: String(url) }];
   });
   return text === IMAGE_ALONE && images.length > 0 ? images : [{ type: "text", text }, ...images];

@@ -59,7 +59,7 @@ test("a chat's message is its texts and images, and nothing is taken for another
 });
 
 test("a chat that is read again has the images that were sent", () => {
-  const [text, url] = [(text: string) => ({ type: "text", text }), { type: "image", url: URL }];
+  const text = (text: string) => ({ type: "text", text });
   const turn = (...content: object[]) => ({
     turnId: "u",
     status: "completed",
@@ -68,12 +68,14 @@ test("a chat that is read again has the images that were sent", () => {
     usage: null,
     error: null,
   });
-  const shown = (words: string) => {
-    const turns = [turn(text(words), url)];
+  const shown = (words: string, url = URL) => {
+    const turns = [turn(text(words), { type: "image", url })];
     const snapshot = { sessionId: "s", threadId: "t", runningTurnId: null, turns };
     return chatMessages(snapshot as unknown as WebSnapshot)[0]?.parts;
   };
   assert.deepEqual(shown("Look."), [text("Look."), FILE]);
+  // One that was too large to be kept was cut.
+  assert.deepEqual(shown("Look.", `${URL}…`), [text("Look.")]);
   // The words that the bridge puts beside an image are not the person's.
   const alone = checkChat({ id: "c", messages: [{ role: "user", parts: [FILE] }] });
   assert.deepEqual(shown(alone.turn.text), [FILE]);
