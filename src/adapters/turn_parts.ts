@@ -26,7 +26,8 @@ export interface ToolUse {
 export type TurnPart =
   | { type: "textStart"; id: string; itemId: string; commentary: boolean; isFinal: boolean }
   | { type: "textDelta"; id: string; delta: string }
-  | { type: "textEnd"; id: string; itemId: string }
+  /** `cut`: it was broken off, and what follows says it anew. */
+  | { type: "textEnd"; id: string; itemId: string; cut?: true }
   | { type: "reasoningStart"; id: string; itemId: string }
   | { type: "reasoningDelta"; id: string; delta: string }
   | { type: "reasoningEnd"; id: string; itemId: string }
@@ -124,7 +125,10 @@ export class TurnParts {
       case "warning":
         return [{ type: "notice", message: event.message, retrying: false }];
       case "retrying":
-        return [{ type: "notice", message: event.message, retrying: true }];
+        return [
+          ...this.#closeTexts({ cut: true }),
+          { type: "notice", message: event.message, retrying: true },
+        ];
       case "turnCompleted":
         this.#last = { status: event.status, error: event.error };
         // A prompt that is tried again goes on in another turn, and is said again.
@@ -255,16 +259,25 @@ export class TurnParts {
       parts.push(...this.#grow(kind, begun, itemId, text.slice(told.length)));
     } else if (!told.includes(text)) {
       // Deltas were lost in the middle. What was told can't be taken back: the whole is another text.
-      parts.push(...this.#close(kind, begun, itemId), ...this.#grow(kind, begun, itemId, text));
+      parts.push(
+        ...this.#close(kind, begun, itemId, { cut: true }),
+        ...this.#grow(kind, begun, itemId, text),
+      );
     }
     return [...parts, ...this.#close(kind, begun, itemId)];
   }
 
-  #close(kind: OpenText["kind"], key: string, itemId: string): TurnPart[] {
-    const open = this.#texts.get(key);
-    if (open === undefined) return [];
+  #close(
+    kind: OpenText["kind"],
+    key: string,
+    itemId: string,
+    how: { cut?: true } = {},
+  ): TurnPart[] {
+    const id = this.#texts.get(key)?.id;
+    if (id === undefined) return [];
     this.#texts.delete(key);
-    return [{ type: kind === "text" ? "textEnd" : "reasoningEnd", id: open.id, itemId }];
+    const end = { id, itemId };
+    return [kind === "text" ? { type: "textEnd", ...end, ...how } : { type: "reasoningEnd", ...end }];
   }
 
   #closeAll(): TurnPart[] {
@@ -279,14 +292,10 @@ export class TurnParts {
     return parts;
   }
 
-  #closeTexts(): TurnPart[] {
-    const parts = [...this.#texts].map(([key, { id, kind }]): TurnPart => ({
-      type: kind === "text" ? "textEnd" : "reasoningEnd",
-      id,
-      itemId: key.slice(key.indexOf(" ") + 1),
-    }));
-    this.#texts.clear();
-    return parts;
+  #closeTexts(how: { cut?: true } = {}): TurnPart[] {
+    return [...this.#texts].flatMap(([key, { kind }]) =>
+      this.#close(kind, key, key.slice(key.indexOf(" ") + 1), how)
+    );
   }
 
   #begin(itemId: string, tool: Tool, type: string, does: string, isAsked = false): TurnPart {

@@ -185,6 +185,48 @@ versions(
   },
 );
 
+versions("an answer that codex begins anew is told once where it is told whole", async (world) => {
+  const { generateText, jsonSchema, Output, streamText } = await aiPackage();
+  const client = await world.connect({}, {
+    configOverrides: { "model_providers.scripted.stream_max_retries": 2 },
+  });
+  await using model = codexModel(client, { cwd: world.cwd });
+  const phase = "final_answer";
+  const again = (first: string, whole: string) =>
+    world.prompt([
+      [script.say(first, { open: true, phase }), script.cut()],
+      script.say(whole, { phase }),
+    ]);
+  const schema = jsonSchema({
+    type: "object",
+    properties: { a: { type: "number" } },
+    required: ["a"],
+    additionalProperties: false,
+  });
+  const prompt = again('{"a":', '{"a":1}');
+  const { output } = await generateText({ model, prompt, output: Output.object({ schema }) });
+  assert.deepEqual(output, { a: 1 });
+
+  const asked = again("Hal", "Hallo");
+  const whole = await generateText({ model, prompt: asked });
+  assert.equal(whole.text, "Hallo");
+  // What was shown can't be taken back.
+  const streamed = streamText({ model, prompt: asked });
+  assert.equal(await streamed.text, "Hal\n\nHallo");
+  // Both go on with the thread that they began.
+  for (const { response, providerMetadata } of [whole, await streamed.finalStep]) {
+    const messages = [
+      { role: "user" as const, content: asked },
+      ...response.messages,
+      { role: "user" as const, content: "More." },
+    ];
+    const next = await generateText({ model, messages });
+    assert.equal(next.text, "You said: More.");
+    const thread = (metadata: typeof providerMetadata) => metadata!["codex"]!["threadId"];
+    assert.equal(thread(next.providerMetadata), thread(providerMetadata));
+  }
+});
+
 versions("Output.object: by codex's own schema, as it comes and whole", async (world, version) => {
   const { generateObject, generateText, jsonSchema, Output, streamObject, streamText } =
     await aiPackage();

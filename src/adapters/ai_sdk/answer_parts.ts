@@ -20,15 +20,22 @@ export class AnswerParts {
   readonly #texts: Map<string, string> = new Map();
   readonly #ids: JsonObject;
   readonly #isJson: boolean;
+  readonly #isWhole: boolean;
   /** Texts that are told as reasoning. */
   readonly #asides: Set<string> = new Set();
   /** A text that may turn out not to be the answer: only JSON may be in an answer that must be JSON. */
   #held: { id: string; itemId: string; text: string } | null = null;
+  /** What stands before the next text. */
+  #gap = "";
 
-  /** For one turn; `isJson` when the answer must be JSON. */
-  constructor(threadId: string, turnId: string, isJson: boolean) {
+  /**
+   * For one turn; `isJson` when the answer must be JSON, `isWhole` when it is told at once: texts that codex broke off to say them
+   * anew have no end then.
+   */
+  constructor(threadId: string, turnId: string, isJson: boolean, isWhole: boolean) {
     this.#ids = { threadId, turnId };
     this.#isJson = isJson;
+    this.#isWhole = isWhole;
   }
 
   /** All text. */
@@ -63,8 +70,15 @@ export class AnswerParts {
         return;
       }
       case "textEnd": {
-        const { id, itemId } = part;
-        if (this.#held?.id === id) return;
+        const { id, itemId, cut } = part;
+        if (this.#held?.id === id) {
+          if (cut) this.#held = null;
+          return;
+        }
+        if (cut && !this.#asides.has(id)) {
+          if (this.#isWhole) return void this.#texts.delete(id);
+          this.#gap = "\n\n";
+        }
         const type = this.#asides.has(id) ? "reasoning-end" : "text-end";
         yield { type, id, providerMetadata: this.metadata(itemId) };
         return;
@@ -121,7 +135,9 @@ export class AnswerParts {
     yield { type: "text-end", id, providerMetadata };
   }
 
-  #text(id: string, delta: string): ModelStreamPart {
+  #text(id: string, more: string): ModelStreamPart {
+    const delta = this.#gap + more;
+    this.#gap = "";
     this.#texts.set(id, (this.#texts.get(id) ?? "") + delta);
     return { type: "text-delta", id, delta };
   }
@@ -142,9 +158,14 @@ export class AnswerParts {
 
 /** Joins the parts of a stream to those of a whole answer. */
 export class ContentBuilder {
-  /** The parts so far. */
-  readonly parts: ModelContent[] = [];
-  readonly #open: Map<string, { text: string }> = new Map();
+  readonly #parts: ModelContent[] = [];
+  readonly #open: Map<string, ModelContent & { text: string }> = new Map();
+
+  /** The parts, but for texts without an end. */
+  get parts(): ModelContent[] {
+    const open: ReadonlySet<ModelContent> = new Set(this.#open.values());
+    return this.#parts.filter((part) => !open.has(part));
+  }
 
   /** Adds one. */
   take(part: ModelStreamPart): void {
@@ -154,10 +175,14 @@ export class ContentBuilder {
         const type = part.type === "text-start" ? "text" as const : "reasoning" as const;
         const { providerMetadata } = part;
         const content = { type, text: "", providerMetadata } satisfies ModelContent;
-        this.parts.push(content);
+        this.#parts.push(content);
         this.#open.set(part.id, content);
         return;
       }
+      case "text-end":
+      case "reasoning-end":
+        this.#open.delete(part.id);
+        return;
       case "text-delta":
       case "reasoning-delta": {
         const open = this.#open.get(part.id);
@@ -166,7 +191,7 @@ export class ContentBuilder {
       }
       case "tool-call":
       case "tool-result":
-        this.parts.push(part);
+        this.#parts.push(part);
     }
   }
 }

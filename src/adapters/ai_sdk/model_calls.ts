@@ -46,7 +46,7 @@ export class Model {
 
   /** A whole answer. */
   async doGenerate(call: ModelCall): Promise<ModelAnswer> {
-    const { started, warnings, parts } = await this.#begin(call);
+    const { started, warnings, parts } = await this.#begin(call, true);
     const content = new ContentBuilder();
     for await (const part of parts) {
       if (part.type === "error") throw part.error;
@@ -69,7 +69,7 @@ export class Model {
 
   /** An answer as it comes. */
   async doStream(call: ModelCall): Promise<ModelStream> {
-    const { turn, parts, run } = await this.#begin(call);
+    const { turn, parts, run } = await this.#begin(call, false);
     const isRead = () => this.#isRead(run);
     return {
       stream: new ReadableStream<ModelStreamPart>({
@@ -94,7 +94,7 @@ export class Model {
     await this.#kept.close();
   }
 
-  async #begin(given: ModelCall): Promise<Begun> {
+  async #begin(given: ModelCall, isWhole: boolean): Promise<Begun> {
     checkArgument("codexModel", "options", given, CALL);
     const call = await readable(() => ({ ...given }));
     const { abortSignal: signal } = call;
@@ -115,6 +115,7 @@ export class Model {
       const started = { turnId: turn.turnId, at: new Date() };
       const run: Run = {
         call,
+        isWhole,
         turn,
         session,
         conversation,
@@ -157,10 +158,11 @@ export class Model {
   }
 
   async *#parts(run: Run): AsyncGenerator<ModelStreamPart, void, undefined> {
-    const { call, turn, session, conversation, warnings, started } = run;
+    const { call, isWhole, turn, session, conversation, warnings, started } = run;
     const { threadId, turnId } = turn;
     const reader = new TurnParts(threadId, turnId);
-    const told = new AnswerParts(threadId, turnId, call.responseFormat?.type === "json");
+    const isJson = call.responseFormat?.type === "json";
+    const told = new AnswerParts(threadId, turnId, isJson, isWhole);
     const isRaw = call.includeRawChunks === true;
     yield { type: "stream-start", warnings };
     yield { type: "response-metadata", id: turnId, timestamp: started.at, modelId: this.#modelId };
@@ -206,6 +208,8 @@ interface Begun {
 
 interface Run {
   call: ModelCall;
+  /** Whether the answer is told at once. */
+  isWhole: boolean;
   turn: ModelTurn;
   session: ModelSession;
   conversation: Conversation;

@@ -56,6 +56,7 @@ function short(part: TurnPart): string {
     case "reasoningStart":
       return `think ${n(part.id)}`;
     case "textEnd":
+      return `${part.cut ? "cut" : "end"} ${n(part.id)}`;
     case "reasoningEnd":
       return `end ${n(part.id)}`;
     case "toolStart":
@@ -93,7 +94,7 @@ const CASES: [name: string, events: TurnEvent[], parts: string][] = [
     said("a", "o"),
     completed({ type: "agentMessage", id: "a", text: "Hello" }),
     over(),
-  ], "text 1|+1 He|+1 o|end 1|text 2|+2 Hello|end 2|completed"],
+  ], "text 1|+1 He|+1 o|cut 1|text 2|+2 Hello|end 2|completed"],
   ["text that was told to be less", [
     said("a", "Hello"),
     completed({ type: "agentMessage", id: "a", text: "ell" }),
@@ -273,6 +274,17 @@ const CASES: [name: string, events: TurnEvent[], parts: string][] = [
     "a prompt that is tried again",
     [said("a", "x"), over("failed"), said("b", "y"), over()],
     "text 1|+1 x|end 1|text 2|+2 y|end 2|completed",
+  ],
+  [
+    "a message that codex begins anew",
+    [
+      event("reasoningDelta", { itemId: "r", part: "summary", delta: "Hm" }),
+      said("a", "Hal"),
+      event("retrying", { message: "cut off", by: "codex" }),
+      said("b", "Hallo"),
+      over(),
+    ],
+    "think 1|~1 Hm|text 2|+2 Hal|end 1|cut 2|notice|text 3|+3 Hallo|end 3|completed",
   ],
   ["a turn whose end is not told", [said("a", "x")], "text 1|+1 x|end 1|failed"],
 ];
