@@ -26,7 +26,7 @@ export interface PromptWithAttachments {
   /** The text. */
   text: string;
   /** Files, images, skills and mentions. Default none. */
-  attachments?: (string | Attachment)[];
+  attachments?: readonly (string | Attachment)[];
 }
 
 /** Something sent along with a prompt; a plain string is a path. */

@@ -171,7 +171,7 @@ function refusal(path: readonly string[]): PolicyError {
 /** Which variables pass, and which are added. */
 export interface EnvRules {
   /** `"all"` (default), `"minimal"`, or exactly these names. */
-  inherit?: "all" | "minimal" | string[];
+  inherit?: "all" | "minimal" | readonly string[];
   /** Variables to add or replace. */
   set?: Record<string, string>;
 }

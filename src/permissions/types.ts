@@ -26,7 +26,7 @@ export interface WorkspaceWritePolicy {
   /** Discriminator. */
   type: "workspaceWrite";
   /** More directories that commands may write to, absolute. Default none. */
-  writableRoots?: string[];
+  writableRoots?: readonly string[];
   /** Whether commands may use the network. Default `false`. */
   networkAccess?: boolean;
   /** Leaves `$TMPDIR` read-only. Default `false`. */

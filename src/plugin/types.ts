@@ -101,7 +101,7 @@ export interface HookPatch {
   /** Replaces the model. */
   model?: string;
   /** Added after the attachments that are there. */
-  attachments?: (string | Attachment)[];
+  attachments?: readonly (string | Attachment)[];
   /** Merged, key by key, into what the later hooks of the run see as {@linkcode HookContext.metadata}. */
   metadata?: JsonObject;
 }

@@ -65,7 +65,7 @@ export interface CommandTransportConfig {
    * The program and its arguments; no shell of this machine reads them. Paths of sessions are the other machine's, and
    * nothing is claimed of processes there.
    */
-  command: string[];
+  command: readonly string[];
 }
 
 /** Bring your own connection, as tests and cassettes do. */
@@ -82,7 +82,7 @@ export interface EnvPolicy {
    * `"all"` passes everything, `"minimal"` only `PATH`, `HOME`, `TMPDIR`, the locale, `CODEX_HOME` and proxies,
    * a list only those names. Default `"all"`.
    */
-  inherit?: "all" | "minimal" | string[];
+  inherit?: "all" | "minimal" | readonly string[];
   /** Variables to add or replace. */
   set?: Record<string, string>;
   /**
@@ -210,7 +210,7 @@ export interface ClientConfig {
    */
   telemetry?: TelemetryConfig;
   /** Where every message is recorded, but for the keys and tokens that are sent to codex. Default nowhere. */
-  eventLog?: EventSink | EventSink[];
+  eventLog?: EventSink | readonly EventSink[];
 }
 
 /** How a {@linkcode Runtime} works: a client's settings plus sizes and limits. */
@@ -234,7 +234,7 @@ export interface RuntimeConfig extends ClientConfig {
    * Notifications the server should not send, by exact method name. A client is refused those that its sessions live on,
    * such as `turn/completed`. Default none.
    */
-  optOutNotifications?: string[];
+  optOutNotifications?: readonly string[];
   /** Aborts starting the runtime. */
   signal?: AbortSignal;
 }

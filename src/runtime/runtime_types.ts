@@ -93,7 +93,7 @@ export interface EventFilter {
   /** Only this turn's messages. */
   turnId?: string;
   /** Only these methods. */
-  methods?: string[];
+  methods?: readonly string[];
   /** Begin after this sequence number; `0` is the oldest kept. Default: begin with the next message. */
   after?: number;
 }

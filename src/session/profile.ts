@@ -99,7 +99,7 @@ export interface RunProfile {
   /** What one prompt may use. Default: no limit but `timeoutMs`. */
   limits?: RunLimits;
   /** Sent along with every prompt. Default none. */
-  attachments?: (string | Attachment)[];
+  attachments?: readonly (string | Attachment)[];
   /** JSON Schema of the answer, without back references in its patterns. Default none. */
   outputSchema?: JsonSchema;
   /** Hooks, after the client's own. Default none. */
@@ -139,7 +139,7 @@ export interface RunProfile {
    * More directories to work in, absolute: readable, and with a sandbox that writes also writable. They are judged as
    * `writableRoots` are. A turn's own `sandbox` replaces them. Default none.
    */
-  additionalDirectories?: string[];
+  additionalDirectories?: readonly string[];
   /**
    * Whether commands may use the network, where `sandbox` does not say it itself. Needs `allowPrivilegedEscalation`, and on
    * Deno `--allow-net`. Default `false`.

@@ -426,6 +426,9 @@ export function checkOpening(
 /** An id that the server gave. */
 export const threadIdKind: Kind = required(name);
 
+/** Items that a thread is given. */
+export const itemsKind: Kind = required(list(jsonObject));
+
 /** What is looked for; codex refuses what has no letter at all. */
 export const wordsKind: Kind = kind(
   "a text with more than spaces in it",

@@ -5,8 +5,6 @@
 import {
   checkArgument,
   checkOptions,
-  jsonObject,
-  list,
   name as nonEmpty,
   object,
   required,
@@ -36,6 +34,7 @@ import type {
 import {
   FORK_CONFIG,
   GOAL_OPTIONS,
+  itemsKind,
   REVIEW_OPTIONS,
   reviewTargetKind,
   REWIND_OPTIONS,
@@ -363,8 +362,8 @@ export class Session implements AsyncDisposable {
    * await session.inject([{ type: "message", role: "user", content }]);
    * ```
    */
-  async inject(items: JsonObject[], options: WaitOptions = {}): Promise<void> {
-    const given = takeArgument("inject", "items", items, required(list(jsonObject)));
+  async inject(items: readonly object[], options: WaitOptions = {}): Promise<void> {
+    const given = takeArgument("inject", "items", items as JsonObject[], itemsKind);
     checkOptions("inject", options, WAIT_OPTIONS);
     const { core } = this.#thread.parts;
     this.#internals.assertSupported(core, "inject", "injectItems");

@@ -34,16 +34,16 @@ export interface WebAdapterOptions {
   /** How every session runs; never `ephemeral`. Tenants can't reach beyond it. Default: read-only, nobody is asked. */
   profile?: RunProfile;
   /** Models that tenants may choose beside the profile's. Default none. */
-  models?: string[];
+  models?: readonly string[];
   /** Efforts that tenants may choose beside the profile's. Default `none` to `xhigh`. */
-  efforts?: string[];
+  efforts?: readonly string[];
   /** Which attachments tenants may send. Default `"images"`. */
   attachments?: AttachmentPolicy;
   /**
    * Rules that answer questions before a person is asked; the client's own rules hold as well. Those that codex would not ask
    * about under the profile are a `PolicyError`: `approvalPolicy: "untrusted"` asks about everything. Default none.
    */
-  rules?: ApprovalRule[];
+  rules?: readonly ApprovalRule[];
   /** Who owns which thread. Default: in memory, forgotten with the process. */
   store?: SessionStore;
   /** Sessions that a tenant may have; closed ones don't count. Default 16. */
@@ -101,12 +101,12 @@ export interface BridgeOptions extends WebAdapterOptions {
   /** Path before every route. Default `"/codex"`; `""` for none. */
   basePath?: string;
   /** Origins that may call besides the bridge's own, such as `https://app.example`; also behind a proxy. Default none. */
-  origins?: string[];
+  origins?: readonly string[];
   /**
    * Names (`host` or `host:port`) the bridge answers to, against DNS rebinding; `"*"` for any. Default: IP addresses,
    * `localhost` and the names in `origins`; a server with a name of its own lists it in one of both.
    */
-  hosts?: string[];
+  hosts?: readonly string[];
   /** Largest request body. Default 1 MiB. */
   maxBodyBytes?: number;
   /** Milliseconds that a request body may take to come; a slower one gets 408. Default 30,000. */

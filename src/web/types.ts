@@ -168,7 +168,7 @@ export interface CreateTurnRequest {
   /** The prompt. */
   text: string;
   /** What the bridge's `attachments` policy allows, 256 at most. Default none. */
-  attachments?: (string | Attachment)[];
+  attachments?: readonly (string | Attachment)[];
   /** One of the bridge's models, for this turn. Default: the session's. */
   model?: string;
   /** One of the bridge's efforts, for this turn. Default: the session's. */
@@ -182,7 +182,7 @@ export interface SteerRequest {
   /** What to add. */
   text: string;
   /** What the bridge's `attachments` policy allows, 256 at most. Default none. */
-  attachments?: (string | Attachment)[];
+  attachments?: readonly (string | Attachment)[];
 }
 
 /** A turn that was started, steered or stopped. */

@@ -14,6 +14,7 @@ import {
   type ThreadItem,
   tool,
   TurnError,
+  type web,
 } from "../../mod.ts";
 
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2) ? true
@@ -23,6 +24,10 @@ function assertType<_T extends true>(): void {}
 interface Row {
   id: number;
   at: Date;
+}
+
+interface Search {
+  words: readonly string[];
 }
 
 interface Servers {
@@ -66,6 +71,48 @@ export async function settings(client: Client, cwd: string, servers: Servers): P
   // @ts-expect-error: settings are an object
   await client.startSession({ cwd, config: "a=b" });
   return void started;
+}
+
+const shared = {
+  approvalPolicy: "untrusted",
+  sandbox: { type: "workspaceWrite", writableRoots: ["/w/out"] },
+  allowPrivilegedEscalation: true,
+  attachments: ["docs/API.md", { type: "localImage", path: "a.png" }],
+  additionalDirectories: ["/w/more"],
+  mcpServers: { docs: { command: "docs", args: ["--stdio"] } },
+} as const;
+
+const rules = [
+  { effect: "allow", kind: ["command"], command: ["ls"], cwd: ["/w"] },
+  { effect: "deny", kind: "fileChange", paths: [".env", ".git"] },
+  { effect: "ask", host: ["example.com"], tool: ["t"], mcpServer: ["m"] },
+] as const;
+
+/** What is shared by several places is written `as const`; other libraries give lists that may only be read. */
+export async function constants(client: Client, names: readonly string[]): Promise<void> {
+  const session = await client.startSession({ cwd: "/w", ...shared, approvals: { rules } });
+  await session.ask({ text: "x", attachments: names }, { attachments: shared.attachments });
+  await session.inject([{ type: "message", role: "user", content: [{ names }] }]);
+  const search: Search = { words: names };
+  await session.mcp.call("docs", "find", search);
+  void client.threads({ modelProviders: names });
+  void client.runtime.events({ methods: names });
+  const config: ClientConfig = {
+    env: { inherit: names },
+    transport: { type: "command", command: names },
+    approvals: { rules, ask: () => ({ answers: { id: names } }) },
+    hooks: {
+      pre: [{ name: "n", call: () => ({ type: "mutate", patch: { attachments: names } }) }],
+    },
+  };
+  const bridge: Partial<web.BridgeOptions> = {
+    models: names,
+    efforts: names,
+    rules,
+    origins: names,
+    hosts: names,
+  };
+  return void [config, bridge];
 }
 
 export async function tools(client: Client, cwd: string, rows: Map<string, Row>): Promise<void> {

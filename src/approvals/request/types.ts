@@ -281,7 +281,7 @@ export interface PermissionsAnswer {
 /** Answer to a `userInput` request: answers by the question's id. */
 export interface UserInputAnswer {
   /** The answers. Questions left out stay unanswered. */
-  answers: Record<string, string | string[]>;
+  answers: Record<string, string | readonly string[]>;
 }
 
 /** Answer to an `elicitation` request. */

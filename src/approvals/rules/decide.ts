@@ -100,12 +100,12 @@ function nameOf(rules: ApprovalRules, index: number): string {
   return rules.rules[index]?.name ?? `rule ${index + 1}`;
 }
 
-function list<T>(value: T | T[]): T[] {
-  return Array.isArray(value) ? value : [value];
+function list<T extends string>(value: T | readonly T[]): readonly T[] {
+  return typeof value === "string" ? [value] : value;
 }
 
 function isKind(rule: ApprovalRule, request: ApprovalRequest): boolean {
-  return rule.kind === undefined || (list(rule.kind) as string[]).includes(request.type);
+  return rule.kind === undefined || (list(rule.kind) as readonly string[]).includes(request.type);
 }
 
 /**
@@ -246,7 +246,7 @@ function certainlyMatches(rule: ApprovalRule, subject: Case): boolean {
 
 /** Whether the rule's paths cover all of these; a name says nothing of the place, so it means the workspace. */
 function namesAll(
-  paths: string | string[],
+  paths: string | readonly string[],
   { outsideSandbox }: ApprovalRule,
   touched: PlainPath[],
   { workspace }: Case,
@@ -269,12 +269,16 @@ function staysInside({ outsideSandbox }: ApprovalRule, { facts, workspace }: Cas
     [...paths.files, ...paths.trees].every((path) => workspace.some((root) => liesIn(root, path)));
 }
 
-function coveredBy(patterns: string | string[], paths: PlainPath[]): boolean {
+function coveredBy(patterns: string | readonly string[], paths: PlainPath[]): boolean {
   return paths.length > 0 &&
     paths.every((path) => list(patterns).some((one) => coversPath(one, path, false)));
 }
 
 // Does a rule's command matcher mean this command?
+
+function isWords(matcher: CommandMatcher): matcher is readonly string[] {
+  return Array.isArray(matcher);
+}
 
 /** Whether the matcher certainly means this simple command. */
 function certainlyMeans(
@@ -282,7 +286,7 @@ function certainlyMeans(
   words: readonly ShellWord[],
   request: ApprovalRequest,
 ): boolean {
-  if (Array.isArray(matcher)) {
+  if (isWords(matcher)) {
     return matcher.length > 0 && words.length >= matcher.length &&
       matcher.every((text, i) => words[i]?.literal === true && words[i]?.text === text);
   }
@@ -303,7 +307,7 @@ function mayMean(
   source: string,
   request: ApprovalRequest,
 ): boolean {
-  if (Array.isArray(matcher)) return mayBegin(line, matcher);
+  if (isWords(matcher)) return mayBegin(line, matcher);
   if (line.broken !== null) return true;
   const all = [...line.commands, ...line.extras];
   // An empty line can't be judged, nor a program that only the shell knows: `$CMD x`.
@@ -320,7 +324,7 @@ function mayMean(
 
 /** Whether the matcher may mean a command, or a whole line. */
 function meaning(
-  matcher: Exclude<CommandMatcher, string[]>,
+  matcher: Exclude<CommandMatcher, readonly string[]>,
   request: ApprovalRequest,
 ): (subject: readonly ShellWord[] | string) => boolean {
   if (!(matcher instanceof RegExp)) {

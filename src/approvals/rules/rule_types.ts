@@ -22,7 +22,7 @@ export type ApprovalKind =
  * where only the shell knows the program (`$CMD x`). Other words that the shell fills in stand there as they are written.
  */
 export type CommandMatcher =
-  | string[]
+  | readonly string[]
   | RegExp
   | ((argv: string[], request: ApprovalRequest) => boolean);
 
@@ -41,23 +41,23 @@ export interface ApprovalRule {
   /** What happens on a match. `deny` wins over `ask`, which wins over `allow`. */
   effect: "deny" | "ask" | "allow";
   /** The kinds of request it is about. Default: all that have what it names. */
-  kind?: ApprovalKind | ApprovalKind[];
+  kind?: ApprovalKind | readonly ApprovalKind[];
   /** The commands it is about. */
   command?: CommandMatcher;
   /** Directories: the command or permission request works in one of them or below. Spelled like `paths`. */
-  cwd?: string | string[];
+  cwd?: string | readonly string[];
   /**
    * Files and directories (with all below) that a change or a permission request touches: an absolute path, or a bare
    * name such as `.env` or `*.pem` for any place; an `allow` takes a name for one in the session's workspace. `*` stands for a part of a name, `**` for any number of directories.
    * Commands are not searched for paths.
    */
-  paths?: string | string[];
+  paths?: string | readonly string[];
   /** Network hosts, without scheme and port: a name, `*.example.com` for all below it, or `*` for any. */
-  host?: string | string[];
+  host?: string | readonly string[];
   /** Whole tool names, of MCP servers or of this process; with the kind `"toolCall"`, of this process alone. */
-  tool?: string | string[];
+  tool?: string | readonly string[];
   /** MCP server names. */
-  mcpServer?: string | string[];
+  mcpServer?: string | readonly string[];
   /**
    * For `allow`: whether it may accept a command that leaves the sandbox. Codex runs an accepted command outside of it when
    * the agent asked for that, and once more outside, without another question, when the sandbox made it fail at once
@@ -78,7 +78,7 @@ export interface ApprovalRule {
 /** Rules that answer without a person, and who is asked otherwise. */
 export interface ApprovalRules {
   /** The rules. Any matching `deny` wins over any `ask`, which wins over `allow`; their order does not matter. */
-  rules: ApprovalRule[];
+  rules: readonly ApprovalRule[];
   /** Asked when a rule says `ask`, or none matches. Default: decline. */
   ask?: ApprovalHandler;
   /** What happens when no rule matches. Default `"ask"`. */

@@ -248,7 +248,7 @@ function compareSandbox(asked: AskedPolicy, echo: JsonValue | undefined): Policy
     const wider = widerRoots(asked, sandbox, confirmed["writableRoots"]);
     if (wider.length > 0) {
       found.push(
-        ...mismatch("sandbox.writableRoots", show(sandbox.writableRoots ?? []), show(wider)),
+        ...mismatch("sandbox.writableRoots", show([...sandbox.writableRoots ?? []]), show(wider)),
       );
     }
     for (const flag of ["excludeTmpdirEnvVar", "excludeSlashTmp"] as const) {

@@ -194,7 +194,7 @@ function rootIn(directory: string, roots: readonly string[]): string | undefined
   return roots.find((root) => isInside(root, directory) && !isInside(directory, root));
 }
 
-function writableRoots(sandbox: SandboxPolicy): string[] {
+function writableRoots(sandbox: SandboxPolicy): readonly string[] {
   return sandbox.type === "workspaceWrite" ? sandbox.writableRoots ?? [] : [];
 }
 

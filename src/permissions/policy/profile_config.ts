@@ -146,7 +146,7 @@ function workspaceConfig(sandbox: SandboxPolicy): JsonObject {
   if (sandbox.type !== "workspaceWrite") return {};
   return {
     sandbox_workspace_write: {
-      writable_roots: sandbox.writableRoots ?? [],
+      writable_roots: [...sandbox.writableRoots ?? []],
       network_access: sandbox.networkAccess ?? false,
       exclude_tmpdir_env_var: sandbox.excludeTmpdirEnvVar ?? false,
       exclude_slash_tmp: sandbox.excludeSlashTmp ?? false,

@@ -31,7 +31,7 @@ export interface ThreadFilter {
   /** Threads whose title or preview holds this text; codex 0.169 and later, older ones ignore it. */
   searchTerm?: string;
   /** Threads of these model providers. Default: of any. */
-  modelProviders?: string[];
+  modelProviders?: readonly string[];
   /** What to sort by, newest first. Default `"created_at"`. */
   sortKey?: "created_at" | "updated_at";
   /** Threads fetched a request. Default 50. */
@@ -143,7 +143,7 @@ export async function* listThreads(
   // Left out, the server lists the threads of its current provider only.
   const params: JsonObject = {
     limit: pageSize,
-    modelProviders,
+    modelProviders: [...modelProviders],
     cwd,
     archived,
     searchTerm,

@@ -54,7 +54,12 @@ export function mcpServerSettings(of: McpServer, cwd: string): JsonObject {
   if ("command" in of) {
     const { command, args, env } = of;
     // Codex 0.104 would start it where codex itself was started.
-    return { command, cwd: of.cwd ?? cwd, ...defined({ args, env }), ...startSettings(of) };
+    return {
+      command,
+      cwd: of.cwd ?? cwd,
+      ...defined({ args: args && [...args], env }),
+      ...startSettings(of),
+    };
   }
   const { url, bearerToken, headers = {} } = of;
   const sent = {

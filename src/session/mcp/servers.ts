@@ -24,7 +24,7 @@ export interface McpCommandServer {
   /** The program: a path, or a name on codex's PATH. */
   command: string;
   /** Its arguments. Every user of the machine can read them: secrets belong into `env`. Default none. */
-  args?: string[];
+  args?: readonly string[];
   /** Variables for it, beside the few that codex passes on. Nothing else sees them. Default none. */
   env?: Record<string, string>;
   /** The directory it starts in. Default: the session's. */

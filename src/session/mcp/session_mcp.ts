@@ -83,7 +83,7 @@ export interface SessionMcp {
   call(
     server: string,
     tool: string,
-    args?: JsonObject,
+    args?: object,
     options?: WaitOptions,
   ): Promise<McpCallResult>;
   /** Reads a resource; gives its contents, as MCP has them. Servers as for {@linkcode call}. Needs codex 0.125. */
@@ -122,7 +122,7 @@ export class McpCalls implements SessionMcp {
   async call(
     server: string,
     tool: string,
-    args: JsonObject = {},
+    args: object = {},
     options: WaitOptions = {},
   ): Promise<McpCallResult> {
     checkArgument("mcp.call", "server", server, required(nonEmpty));
@@ -131,7 +131,12 @@ export class McpCalls implements SessionMcp {
     checkOptions("mcp.call", options, WAIT_OPTIONS);
     const core = this.#enter("mcp.call", "mcpToolCalls");
     this.#gate(server);
-    const params = { threadId: this.#thread.threadId, server, tool, arguments: asked };
+    const params = {
+      threadId: this.#thread.threadId,
+      server,
+      tool,
+      arguments: asked as JsonObject,
+    };
     // A tool takes the time that it takes, and nobody answers for a session that has ended.
     const { ended } = this.#thread;
     const until = options.signal ? AbortSignal.any([ended.signal, options.signal]) : ended.signal;

@@ -337,7 +337,10 @@ export function layerProfile<Base extends TurnOptions, Over extends TurnOptions>
   const defined = Object.fromEntries(
     Object.entries(over).filter(([, value]) => value !== undefined),
   );
-  const attachments = [...base.attachments ?? [], ...over.attachments ?? []];
+  const attachments: NonNullable<TurnOptions["attachments"]> = [
+    ...base.attachments ?? [],
+    ...over.attachments ?? [],
+  ];
   return {
     ...base,
     ...defined,

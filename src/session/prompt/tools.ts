@@ -64,7 +64,7 @@ export interface ToolContext {
 /** What a tool may give back to show parts of its own choice. */
 export interface ToolResult {
   /** The parts, in order. */
-  content: ToolContent[];
+  content: readonly ToolContent[];
   /** Whether the call went well. Default `true`. */
   success?: boolean;
 }

@@ -241,8 +241,8 @@ function encodeEvent(data: JsonObject): string {
 }
 
 /** The deltas that a message is streamed in. */
-export function deltasOf(text: string | string[], chunkSize?: number): string[] {
-  if (Array.isArray(text)) return text;
+export function deltasOf(text: string | readonly string[], chunkSize?: number): readonly string[] {
+  if (typeof text !== "string") return text;
   if (chunkSize === undefined) return text === "" ? [] : [text];
   const deltas: string[] = [];
   const characters = Array.from(text);

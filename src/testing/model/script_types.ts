@@ -11,7 +11,7 @@ export type ModelStep =
     /** An assistant message. */
     type: "message";
     /** The text, or the deltas it is streamed in. */
-    text: string | string[];
+    text: string | readonly string[];
     /** Kind of message, such as `"commentary"` or `"final_answer"`. Default: not sent. */
     phase?: string;
     /** Milliseconds between two deltas. Default 0. */
