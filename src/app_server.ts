@@ -10,6 +10,7 @@ import {
   kind,
   name,
   readable,
+  refuseNew,
   required,
   takeOptions,
   text,
@@ -51,6 +52,7 @@ export class AppServer implements AsyncDisposable {
   declare readonly [Symbol.asyncDispose]: () => Promise<void>;
 
   private constructor(client: Client, config: ClientConfig, check: typeof checks) {
+    if (check === undefined) refuseNew("AppServer.connect");
     this.client = client;
     this.#check = check;
     this.runtime = client.runtime;

@@ -2,7 +2,16 @@
  * Repeated runs in one directory.
  * @module
  */
-import { elsewhere, name, object, required, type Shape, shape, takeOptions } from "./check/mod.ts";
+import {
+  elsewhere,
+  name,
+  object,
+  refuseNew,
+  required,
+  type Shape,
+  shape,
+  takeOptions,
+} from "./check/mod.ts";
 import { CLIENT_CONFIG } from "./runtime/config_shape.ts";
 import type { ClientConfig } from "./runtime/mod.ts";
 import type * as session from "./session/mod.ts";
@@ -62,6 +71,7 @@ export class Workflow implements AsyncDisposable {
     profile: RunProfile,
     layer: typeof session.layerProfile,
   ) {
+    if (layer === undefined) refuseNew("Workflow.connect");
     this.#layer = layer;
     this.client = client;
     this.cwd = cwd;

@@ -68,6 +68,16 @@ export function checkArgument(where: string, argument: string, value: unknown, k
   refuse(where, () => kind.misfit(value, argument));
 }
 
+/** Throws `InvalidArgumentError` where a class was called with `new` whose objects a function of its own makes. */
+export function refuseNew(maker: string): never {
+  throw new InvalidArgumentError("new", {
+    argument: "new",
+    received: "new",
+    accepts: maker,
+    sentence: `write \`await ${maker}(…)\``,
+  });
+}
+
 /** Throws `InvalidArgumentError` unless every argument has its kind; none may be left out that is `required`. */
 export function checkArguments(
   where: string,

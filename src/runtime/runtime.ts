@@ -8,6 +8,7 @@ import {
   flag,
   milliseconds,
   name,
+  refuseNew,
   required,
   type Shape,
   shape,
@@ -74,6 +75,7 @@ export class Runtime implements AsyncDisposable {
   readonly #readLog: typeof readLog;
 
   private constructor(core: RuntimeCore, guard: typeof guardCall, read: typeof readLog) {
+    if (read === undefined) refuseNew("Runtime.spawn");
     setCore(this, core);
     this.#guardCall = guard;
     this.#readLog = read;

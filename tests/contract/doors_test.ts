@@ -307,6 +307,23 @@ test("the mistakes of people who come from elsewhere are told what was meant", a
   });
 });
 
+test("a class that is made by a function of its own says so to who calls it with new", async () => {
+  const { AppServer, Client, runtime, Workflow } = await import("../../mod.ts");
+  const makers: [new () => unknown, string][] = [
+    [Client as never, "Client.connect"],
+    [Workflow as never, "Workflow.connect"],
+    [AppServer as never, "AppServer.connect"],
+    [runtime.Runtime as never, "Runtime.spawn"],
+  ];
+  for (const [Class, maker] of makers) {
+    for (const given of [[], [{ cwd: "/w" }]]) {
+      const error = await refusalOf(() => Reflect.construct(Class, given));
+      assert.ok(error instanceof InvalidArgumentError, String(error));
+      assert.equal(error.message, `new: write \`await ${maker}(…)\`.`);
+    }
+  }
+});
+
 test("every id and text that is none is refused by its name, and nothing is sent", async () => {
   await onFake({}, async ({ client, session, server, cwd }) => {
     const doors: [name: string, argument: string, call: (value: never) => unknown][] = [

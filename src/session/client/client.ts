@@ -7,6 +7,7 @@ import {
   checkArgument,
   checkOptions,
   name as nonEmpty,
+  refuseNew,
   required,
   takeArgument,
   takeOptions,
@@ -87,6 +88,7 @@ export class Client implements AsyncDisposable {
   readonly #internals: typeof internals;
 
   private constructor(runtime: Runtime, config: ClientConfig, loaded: typeof internals) {
+    if (loaded === undefined) refuseNew("Client.connect");
     this.runtime = runtime;
     this.#internals = loaded;
     this.#core = loaded.coreOf(runtime);
