@@ -10,14 +10,14 @@ export type Held = readonly [file: string, name: string];
 /** A sentence of the README, by words that stand in no other one, and what holds it. */
 export const CLAIMS: readonly (readonly [sentence: string, ...held: Held[]])[] = [
   [
-    "No run-time dependencies",
+    "It has no run-time dependencies",
     [
       "package/jsr_test.ts",
       "nothing that is published needs syntax that Node 22 lacks, or another package",
     ],
   ],
   [
-    "Read-only by default; what nobody answers is declined",
+    "a question that nobody answers is declined",
     ["unit/session/profiles_test.ts", "the defaults of a profile are the safe ones"],
     [
       "unit/approvals/broker_test.ts",
@@ -47,6 +47,14 @@ export const CLAIMS: readonly (readonly [sentence: string, ...held: Held[]])[] =
     "hostile/typing_test.ts",
     "an accepted program gets no orders that nobody saw, codex ${version}",
   ]],
+  ["Every turn settles once", [
+    "faults/death_test.ts",
+    "everything settles at once, wherever the server dies [${dialect}]",
+  ]],
+  ["gets no more than the script has", [
+    "deno/permissions_matrix_test.ts",
+    "under each set of flags a session gets no more than the script",
+  ]],
   ["serves any number of sessions", [
     "unit/runtime/thread_routes_test.ts",
     "threads that nobody listens to cost little",
@@ -64,7 +72,7 @@ export const CLAIMS: readonly (readonly [sentence: string, ...held: Held[]])[] =
     ["deno/readme_blocks_test.ts", "README: each program runs on a machine with only Node 22"],
   ],
   [
-    "Programs below that name no flags need these",
+    "Programs below that name no flags need those of this one",
     ["deno/readme_blocks_test.ts", "README: each program runs on a machine with only Deno"],
     [
       "deno/permissions_session_test.ts",
@@ -72,12 +80,11 @@ export const CLAIMS: readonly (readonly [sentence: string, ...held: Held[]])[] =
     ],
   ],
   [
-    "options with defaults, events, items and web routes",
-    ["deno/documentation_test.ts", "the reference is what the documentation of the code says"],
+    "There are [`examples`](examples) for each feature",
     ["deno/recipes_test.ts", "each recipe has a test, and what the demo needs to run it"],
   ],
   [
-    "`never`, the default: nobody is asked",
+    "`never` is the default: nobody is asked",
     ["unit/session/profiles_test.ts", "the defaults of a profile are the safe ones"],
     [
       "hostile/rules_test.ts",
@@ -85,13 +92,13 @@ export const CLAIMS: readonly (readonly [sentence: string, ...held: Held[]])[] =
     ],
   ],
   [
-    "Rules and hooks see that and nothing else",
+    "Rules and hooks see these questions and nothing else",
     [
       "hostile/rules_test.ts",
       "approvals that nobody would ask are told at the door, codex ${version}",
     ],
   ],
-  ["Other defaults: sandbox", [
+  ["Other defaults are the sandbox", [
     "unit/session/profiles_test.ts",
     "the defaults of a profile are the safe ones",
   ]],
@@ -126,21 +133,21 @@ export const CLAIMS: readonly (readonly [sentence: string, ...held: Held[]])[] =
     ],
   ],
   [
-    "A turn begins when nobody else has written meanwhile",
+    "A turn begins only when nobody else has written meanwhile",
     [
       "real/portable_test.ts",
       "of two that go on with a thread, one loses before its turn begins [${version}]",
     ],
   ],
   [
-    "Commands' writes are seen as well as patches",
+    "It sees what commands wrote as well as patches",
     [
       "real/rewind_test.ts",
       "rewind() takes back files and conversation of the last turns [${version}]",
     ],
   ],
   [
-    "No cron, persistence or recovery",
+    "It has no cron, persistence or recovery",
     [
       "deno/fleet_test.ts",
       "fleet: each job comes out once, with a killed worker, a cancelled job, a limit and a refusal",
@@ -152,7 +159,7 @@ export const CLAIMS: readonly (readonly [sentence: string, ...held: Held[]])[] =
     ["hostile/rules_test.ts", "a deny rule sees what may become its command, codex ${version}"],
   ],
   [
-    "an `allow` for changes without a place",
+    "an `allow` for changes that names no place",
     [
       "hostile/contained_test.ts",
       "a rule without a place accepts changes of the workspace only, codex ${version}",
@@ -168,18 +175,18 @@ export const CLAIMS: readonly (readonly [sentence: string, ...held: Held[]])[] =
     ],
   ],
   [
-    "So `allow` accepts commands where",
+    "So `allow` accepts commands only where",
     [
       "hostile/contained_test.ts",
       "what a rule accepts can't leave the sandbox, and works in it, codex ${version}",
     ],
-    [
-      "hostile/rules_test.ts",
-      "no rule lets a command out of the sandbox unless it says so, codex ${version}",
-    ],
   ],
+  ["Elsewhere it takes `outsideSandbox: true`", [
+    "hostile/rules_test.ts",
+    "no rule lets a command out of the sandbox unless it says so, codex ${version}",
+  ]],
   [
-    "Hooks of tools refuse and grant nothing",
+    "Hooks for tools refuse and grant nothing",
     [
       "real/safety_hooks_test.ts",
       "a tool hook sees every command of a session that asks nobody, codex ${version}",
@@ -228,13 +235,6 @@ export const CLAIMS: readonly (readonly [sentence: string, ...held: Held[]])[] =
     ],
   ],
   [
-    "The documentation of each class has an example",
-    [
-      "deno/documentation_test.ts",
-      "every public symbol is described; namespaces, classes and functions by an example",
-    ],
-  ],
-  [
     "`PolicyMismatchError`: look into",
     [
       "hostile/echo_test.ts",
@@ -242,7 +242,7 @@ export const CLAIMS: readonly (readonly [sentence: string, ...held: Held[]])[] =
     ],
   ],
   [
-    "rules or hooks see nothing",
+    "Rules or hooks see nothing",
     [
       "contract/session_policy_test.ts",
       "hooks that watch without anybody to accept are warned of, once",
