@@ -214,7 +214,7 @@ export class StdioTransport implements Transport {
     if (windows) {
       const tree = await killWindowsTree(this.pid);
       child.kill("SIGKILL");
-      const gone = await settlesWithin(child.exited, graceMs);
+      const gone = await settlesWithin(child.exited, Math.max(graceMs, DEFAULT_GRACE_MS));
       return { how: gone ? "sigkill" : "unknown", complete: tree };
     }
     if (!child.kill("SIGTERM", { tree: true })) child.kill("SIGTERM");
@@ -225,7 +225,8 @@ export class StdioTransport implements Transport {
     const below = descendants(this.pid);
     const group = child.kill("SIGKILL", { tree: true });
     child.kill("SIGKILL");
-    const gone = await settlesWithin(child.exited, graceMs);
+    // It has no choice, but needs a moment: with no grace at all it would be told as running.
+    const gone = await settlesWithin(child.exited, Math.max(graceMs, DEFAULT_GRACE_MS));
     killEntries(below);
     return { how: gone ? "sigkill" : "unknown", complete: group };
   }

@@ -95,6 +95,14 @@ test("close() goes on to SIGKILL when SIGTERM is ignored", async () => {
   assert.deepEqual((await heard.closed).exit, { code: null, signal: "SIGKILL" });
 });
 
+test("close() without a grace still waits until the killed process is gone", async () => {
+  const transport = await sh("trap '' TERM; echo up; while :; do sleep 0.05; done");
+  const heard = listen(transport);
+  await heard.until(/up/);
+  const { gone, how } = await transport.close({ graceMs: 0 });
+  assert.deepEqual([gone, how], [true, "sigkill"]);
+});
+
 test("close() of a killed process takes what is below it along, also in sessions of their own", async () => {
   const transport = await sh(
     "trap '' TERM; setsid sh -c 'trap \"\" TERM; echo $$; while :; do sleep 0.05; done' & wait; " +
