@@ -170,7 +170,7 @@ class Inbox<T extends { method: string }> {
  * The server's end of a {@linkcode memoryTransport}. It stays when the client connects again.
  *
  * ```ts ignore
- * const { transport, server } = testing.memoryTransport({ answers });
+ * const { transport, server } = testing.memoryTransport();
  * const client = await Client.connect({ transport });
  * console.log(server.received.map(({ method }) => method));
  * ```

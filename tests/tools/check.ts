@@ -2,6 +2,7 @@
  * Everything about the code that is not a test: `deno task check`. All steps run; the first line of a failing one is
  * its command, and the last lines name those that failed.
  */
+import { exampleModule, examplesOf, exportedNames, placeOf } from "./doc_examples.ts";
 import { documentation } from "./doc_symbols.ts";
 import { jsrScore, report } from "./jsr_score.ts";
 import { exists, run, seconds } from "./_run.ts";
@@ -26,6 +27,7 @@ const steps: [name: string, command: string[], step?: Step][] = [
     ["check", "--doc-only", ...DOCUMENTS],
     checkExamples,
   ],
+  ["parts of programs in the documentation", ["check"], checkParts],
   ["documentation", ["doc", "--lint", "mod.ts"], lintDocumentation],
   // Fails on slow types, a missing licence and whatever else JSR would refuse.
   ["package", PACKAGE, () => packageProblems],
@@ -50,6 +52,40 @@ async function checkExamples(): Promise<string> {
   const problems = output.split(/^(?=TS\d+ )/m).filter((part) => part.startsWith("TS"));
   if (problems.length === 0) return output;
   return problems.filter((part) => !/^TS(?:6133|6192|6196|6198) /.test(part)).join("").trim();
+}
+
+/** Examples that need something around them: what they call has to be there all the same. */
+async function checkParts(): Promise<string> {
+  const root = new URL("../../", import.meta.url);
+  const library = new URL("mod.ts", root);
+  const paths = ["mod.ts", ...await sources(root, "src")];
+  const examples = await Promise.all(
+    paths.map(async (path) => examplesOf(path, await Deno.readTextFile(new URL(path, root)))),
+  );
+  const names = exportedNames(await Deno.readTextFile(library));
+  const text = exampleModule(library.href, names, examples.flat());
+  const file = await Deno.makeTempFile({ suffix: ".ts" });
+  try {
+    await Deno.writeTextFile(file, text);
+    const output = await complaints(["check", "--no-config", file]);
+    return output.replaceAll(
+      /file:\/\/(\S+):(\d+):\d+/g,
+      (place, path, line) => path === file ? placeOf(text, Number(line)) : place,
+    );
+  } finally {
+    await Deno.remove(file);
+  }
+}
+
+/** The source files below a folder that were written by hand. */
+async function sources(root: URL, folder: string): Promise<string[]> {
+  const found: string[] = [];
+  for await (const { name, isDirectory } of Deno.readDir(new URL(folder, root))) {
+    const path = `${folder}/${name}`;
+    if (isDirectory && name !== "generated") found.push(...await sources(root, path));
+    else if (name.endsWith(".ts")) found.push(path);
+  }
+  return found;
 }
 
 /** Generated types have no docs of their own: a comment that only repeats a name is worse than none. */

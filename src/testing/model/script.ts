@@ -269,7 +269,7 @@ export function delay(ms: number): ModelStep {
  *
  * ```ts ignore
  * const asked = Promise.withResolvers<void>();
- * [script.gate(asked.promise), script.say("Now.")],
+ * const turn = [script.gate(asked.promise), script.say("Now.")];
  * asked.resolve(); // when the test has seen what it waits for
  * ```
  */
