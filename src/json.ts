@@ -385,7 +385,7 @@ export function kindOf(value: unknown): string {
     const name: unknown = Object.getPrototypeOf(value)?.constructor?.name;
     if (typeof name !== "string" || name === "" || name === "Object") return "an object";
     return /^[A-Za-z_$][\w$]{0,39}$/.test(name)
-      ? `${/^[AEIOU]/.test(name) ? "an" : "a"} ${name}`
+      ? `${/^[AEIO]/.test(name) ? "an" : "a"} ${name}`
       : "an object";
   } catch {
     return "an object that can't be read";

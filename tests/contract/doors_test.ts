@@ -147,6 +147,7 @@ test("the mistakes of people who come from elsewhere are told what was meant", a
       ],
       [ask({ prompt: "hi" }), /`prompt\.prompt`.*Did you mean `text`\?/],
       [ask(undefined), /`prompt` must be .*received undefined/],
+      [ask(new URL("https://x.y")), /received a URL\b/],
       [
         ask({ text: "x", attachments: "a.png" }),
         /`prompt\.attachments` must be a list.*attachments: \["…"\]/,

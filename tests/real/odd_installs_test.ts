@@ -72,7 +72,7 @@ test("a program that is not codex is told by its own words", async (t) => {
     assert.equal(error.retryable, false);
     assert.match(
       error.message,
-      /No answer to initialize within 500 ms\. .*it begins with "Password for/,
+      /No answer to initialize within 500 ms\. .*it begins with "Password for.*It has to be codex, and/,
     );
     assert.doesNotMatch(error.message, /sk-abc/);
   });

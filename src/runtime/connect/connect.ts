@@ -209,7 +209,7 @@ async function introduce(
       const { method, timeoutMs } = error;
       throw new RequestTimeoutError(method, timeoutMs, {
         retryable: false,
-        note: `${noise}. Is this codex, and not a program that writes to its output before it`,
+        note: `${noise}. It has to be codex, and nothing else may write to its output`,
       });
     }
     throw error;
