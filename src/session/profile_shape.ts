@@ -215,8 +215,7 @@ const MEANT: Readonly<Record<string, string>> = {
   includePartialMessages: "Text comes as it is written from `askStream()`.",
   outputFormat: "Give a Standard Schema as `output`, a JSON Schema as `outputSchema`.",
   resume: "Call `client.resumeSession(threadId, config)`.",
-  settingSources:
-    "Settings of the user are left out by a CODEX_HOME of your own: `Client.connect({ env: { set: { CODEX_HOME } } })`.",
+  settingSources: 'Write `Client.connect({ isolation: "hermetic" })`.',
   appendSystemPrompt: "developerInstructions",
   canUseTool: "approvals",
   instructions: "developerInstructions",

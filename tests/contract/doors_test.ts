@@ -249,7 +249,7 @@ test("the mistakes of people who come from elsewhere are told what was meant", a
       [start({ allowedTools: ["Bash"] }), /Write `approvals: \{ rules/],
       [start({ resume: "x" }), /Call `client\.resumeSession/],
       [start({ env: {} }), /Client\.connect\(\{ env/],
-      [start({ settingSources: [] }), /CODEX_HOME/],
+      [start({ settingSources: [] }), /isolation: "hermetic"/],
       [ask("x", { images: ["a.png"] }), /attachments: \[\{ type: "localImage"/],
       [ask("x", { outputFormat: {} }), /as `outputSchema`/],
       [ask("x", { includePartialMessages: true }), /askStream/],
