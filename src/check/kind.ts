@@ -31,6 +31,9 @@ export type ValueType =
   | "bigint"
   | "symbol";
 
+/** Guesses what was meant by a value that does not fit; `undefined` where there is no guess. */
+type Hint = (value: unknown) => string | undefined;
+
 /** What an option may be. */
 export interface Kind {
   /** What is accepted, in words: `a string`. */
@@ -83,7 +86,7 @@ export function kind(
   accepts: string,
   types: readonly ValueType[],
   fits: (value: never) => boolean = () => true,
-  hint: (value: unknown) => string | undefined = () => undefined,
+  hint: Hint = () => undefined,
 ): Kind {
   return {
     accepts,
@@ -112,7 +115,7 @@ export function required(of: Kind): Kind {
 
 /** The same kind, with a guess at what was meant by what does not fit; `undefined` where there is none. */
 /* @__NO_SIDE_EFFECTS__ */
-export function hinted(of: Kind, hint: (value: unknown) => string | undefined): Kind {
+export function hinted(of: Kind, hint: Hint): Kind {
   return {
     ...of,
     misfit: (value, path) => {
@@ -199,10 +202,7 @@ export const signal: Kind = kind(
 
 /** One of some words. */
 /* @__NO_SIDE_EFFECTS__ */
-export function oneOf(
-  words: readonly string[],
-  hint?: (value: unknown) => string | undefined,
-): Kind {
+export function oneOf(words: readonly string[], hint?: Hint): Kind {
   return kind(
     words.map((word) => `"${word}"`).join(words.length > 2 ? ", " : " or "),
     ["string"],
@@ -248,7 +248,7 @@ const JSON_LEVELS = 120;
 
 /** A list of one kind. */
 /* @__NO_SIDE_EFFECTS__ */
-export function list(of: Kind, hint?: (value: unknown) => string | undefined): Kind {
+export function list(of: Kind, hint?: Hint): Kind {
   const accepts = `a list, each ${of.accepts}`;
   return {
     accepts,
@@ -268,7 +268,7 @@ export function list(of: Kind, hint?: (value: unknown) => string | undefined): K
 
 /** An object whose values have one kind, under any names. */
 /* @__NO_SIDE_EFFECTS__ */
-export function record(of: Kind, hint?: (value: unknown) => string | undefined): Kind {
+export function record(of: Kind, hint?: Hint): Kind {
   const accepts = `an object, each value ${of.accepts}`;
   return {
     accepts,
@@ -286,10 +286,7 @@ export function record(of: Kind, hint?: (value: unknown) => string | undefined):
 
 /** An object with these options. */
 /* @__NO_SIDE_EFFECTS__ */
-export function object(
-  of: Shape,
-  hint: (value: unknown) => string | undefined = () => undefined,
-): Kind {
+export function object(of: Shape, hint: Hint = () => undefined): Kind {
   const accepts = `an object { ${Object.keys(of.options).join(", ")} }`;
   return {
     accepts,
@@ -306,7 +303,7 @@ export function object(
 /* @__NO_SIDE_EFFECTS__ */
 export function variants<T extends { type: string }>(
   of: { readonly [Word in T["type"]]: Shape },
-  hint: (value: unknown) => string | undefined = () => undefined,
+  hint: Hint = () => undefined,
 ): Kind {
   const words = Object.keys(of);
   const accepts = `an object whose \`type\` is ${words.map((word) => `"${word}"`).join(", ")}`;
@@ -379,7 +376,9 @@ export function optionMisfit(
   for (const key of Object.keys(value)) {
     if (Object.hasOwn(options, key) || value[key] === undefined) continue;
     const shown = shortName(key);
-    const near = Object.hasOwn(meant, key) ? meant[key]! : nearest(key, Object.keys(options));
+    const camel = key.replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
+    const known = [key, camel].find((each) => Object.hasOwn(meant, each));
+    const near = known === undefined ? nearest(key, Object.keys(options)) : meant[known]!;
     return {
       path: at(shown),
       received: UNKNOWN_OPTION,

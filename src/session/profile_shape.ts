@@ -77,7 +77,7 @@ const sandboxKind: Kind = either(
       networkAccess: flag,
       excludeTmpdirEnvVar: flag,
       excludeSlashTmp: flag,
-    }, { writable_roots: "writableRoots", network_access: "networkAccess" }),
+    }),
     dangerFullAccess: shape<Record<never, never>>({}),
     externalSandbox: shape<Omit<ExternalSandboxPolicy, "type">>({
       networkAccess: oneOf(["restricted", "enabled"]),
@@ -198,38 +198,35 @@ const ASK_FIELDS: OptionKinds<AskOptions> = {
   repair: flag,
 };
 
-const TOOL_LISTS =
-  'Write `approvals: { rules: [ … ] }` with `approvalPolicy: "untrusted"`: rules name commands, files and tools.';
-
-/** What other SDKs call things. */
+/** What other SDKs call things, in camelCase; snake_case is found as well. */
 const MEANT: Readonly<Record<string, string>> = {
+  ...meaning(
+    'Write `approvals: { rules: [ … ] }` with `approvalPolicy: "untrusted"`: rules name commands, files and tools.',
+    ["allowedTools", "disallowedTools"],
+  ),
+  ...meaning("Give a Standard Schema as `output`, a JSON Schema as `outputSchema`.", [
+    "outputFormat",
+    "responseFormat",
+    "schema",
+  ]),
+  ...meaning("Text comes as it is written from `askStream`.", ["stream", "includePartialMessages"]),
+  ...meaning("developerInstructions", ["appendSystemPrompt", "system", "systemPrompt"]),
+  instructions: "developerInstructions",
+  ...meaning("effort", ["modelReasoningEffort", "reasoning", "reasoningEffort"]),
+  ...meaning("sandbox", ["sandboxMode", "sandboxPolicy"]),
+  ...meaning("Write `limits: { tokens: … }`.", ["maxBudgetUsd", "maxOutputTokens", "maxTokens"]),
   abortSignal: "signal",
-  abortController: "Write `signal: controller.signal`.",
-  additional_directories: "additionalDirectories",
-  allowedTools: TOOL_LISTS,
   enableFileCheckpointing: "checkpoints",
-  checkpoint: "checkpoints",
-  disallowedTools: TOOL_LISTS,
+  abortController: "Write `signal: controller.signal`.",
   env: "Variables belong to the client: `Client.connect({ env: { set: { … } } })`.",
+  fullAuto: 'Write `sandbox: "workspace-write", allowPrivilegedEscalation: true`.',
   images: 'Write `attachments: [{ type: "localImage", path }]`.',
-  includePartialMessages: "Text comes as it is written from `askStream()`.",
-  outputFormat: "Give a Standard Schema as `output`, a JSON Schema as `outputSchema`.",
   resume: "Call `client.resumeSession(threadId, config)`.",
   settingSources: 'Write `Client.connect({ isolation: "hermetic" })`.',
-  appendSystemPrompt: "developerInstructions",
   canUseTool: "approvals",
-  instructions: "developerInstructions",
   maxTurns: "Write `limits: { modelCalls: … }`.",
-  maxBudgetUsd: "Write `limits: { tokens: … }`.",
-  mcp_servers: "mcpServers",
-  modelReasoningEffort: "effort",
   permissionMode: "Write `approvalPolicy` for when to ask, and `sandbox` for what may be done.",
-  reasoningEffort: "effort",
-  sandboxMode: "sandbox",
-  schema: "Give a Standard Schema as `output`, a JSON Schema as `outputSchema`.",
   skipGitRepoCheck: "It is not needed: any directory will do.",
-  systemPrompt: "developerInstructions",
-  timeout: "timeoutMs",
   workingDirectory: "cwd",
   networkAccessEnabled: "networkAccess",
   webSearchMode: "webSearch",
@@ -323,7 +320,6 @@ export const GOAL_OPTIONS: Shape = shape<GoalOptions>({
   signal,
 }, {
   ...MEANT,
-  maxTokens: "Write `limits: { tokens: … }`.",
   tokenBudget: "Write `limits: { tokens: … }`.",
 });
 
@@ -436,7 +432,11 @@ export const wordsKind: Kind = kind(
 );
 
 function notHere(where: string, names: readonly string[]): Record<string, string> {
-  return Object.fromEntries(names.map((each) => [each, `It belongs to ${where}.`]));
+  return meaning(`It belongs to ${where}.`, names);
+}
+
+function meaning(sentence: string, names: readonly string[]): Record<string, string> {
+  return Object.fromEntries(names.map((each) => [each, sentence]));
 }
 
 /** What one turn can have of a profile; the rest belongs to the thread. */
