@@ -352,7 +352,7 @@ export interface RetryOptions {
   attempts?: number;
   /** First delay in milliseconds; doubles, with jitter. A reset time that the server tells wins. Default 1,000. */
   baseDelayMs?: number;
-  /** Longest delay in milliseconds. Default 60,000. */
+  /** Longest delay in milliseconds; a reset time that is further away ends the tries. Default 60,000. */
   maxDelayMs?: number;
 }
 
