@@ -4,6 +4,7 @@
  */
 import type { JsonObject, JsonValue } from "../json.ts";
 import { redactDiagnostic, redactDiagnosticData } from "../redact.ts";
+import type { ThreadItem } from "../thread_item.ts";
 
 /** Options shared by all error constructors. */
 export interface CodexErrorOptions {
@@ -49,6 +50,23 @@ export class CodexError extends Error {
 /** `"turnFailed"` is the code of a `TurnFailedError`; codes of others' own errors follow the same rule. */
 function nameFor(code: string): string {
   return `${code.charAt(0).toUpperCase()}${code.slice(1)}Error`;
+}
+
+/** What a turn had produced when it ended without success. */
+export interface PartialTurn {
+  /** The thread of the turn. */
+  threadId: string;
+  /** The turn, or `null` when the server never named one. */
+  turnId: string | null;
+  /** The assistant's text so far. */
+  assistantText: string;
+  /** The items so far, completed ones with their final content. */
+  items: ThreadItem[];
+}
+
+/** Gives an error what a turn had produced, where no console and no logger looks: it may be all of a conversation. */
+export function keepPartial<E extends CodexError>(error: E, partial: object): E {
+  return Object.defineProperty(error, "partial", { value: partial, configurable: true });
 }
 
 /** Keeps messages readable. */

@@ -3,8 +3,12 @@
  * @module
  */
 import { redactDiagnostic } from "../redact.ts";
-import { CodexError, type CodexErrorOptions } from "./codex_error.ts";
-import type { PartialTurn } from "./turn_errors.ts";
+import {
+  CodexError,
+  type CodexErrorOptions,
+  keepPartial,
+  type PartialTurn,
+} from "./codex_error.ts";
 
 /**
  * The codex process could not be found or started.
@@ -111,12 +115,12 @@ export class ConnectionClosedError extends CodexError {
     this.stderrTail = tail;
   }
 
-  /** What the running turn had produced, when a turn was running. */
-  partial?: PartialTurn;
+  /** What the running turn had produced, when a turn was running. Not enumerable, as in a `TurnError`. */
+  declare readonly partial?: PartialTurn;
 
   /** The same error for one turn, with what that turn had produced. */
   withPartial(partial: PartialTurn): ConnectionClosedError {
-    return changed(this, { partial });
+    return keepPartial(changed(this), partial);
   }
 
   /** The same error for whom another try can't help. */
@@ -128,7 +132,7 @@ export class ConnectionClosedError extends CodexError {
 /** A copy of an error. It lacks private members: none of the class may use one. */
 function changed(
   error: ConnectionClosedError,
-  changes: Partial<ConnectionClosedError>,
+  changes: Partial<ConnectionClosedError> = {},
 ): ConnectionClosedError {
   const copy: ConnectionClosedError = Object.create(
     Object.getPrototypeOf(error),

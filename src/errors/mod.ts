@@ -13,6 +13,7 @@ export {
   InvalidArgumentError,
   messageOf,
   MessageTooLargeError,
+  type PartialTurn,
   PermissionDeniedError,
   PolicyError,
   type PolicyMismatch,

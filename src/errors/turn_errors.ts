@@ -4,7 +4,14 @@
  */
 import { redactDiagnostic } from "../redact.ts";
 import type { ThreadItem } from "../thread_item.ts";
-import { CodexError, type CodexErrorOptions, messageOf, shorten } from "./codex_error.ts";
+import {
+  CodexError,
+  type CodexErrorOptions,
+  keepPartial,
+  messageOf,
+  type PartialTurn,
+  shorten,
+} from "./codex_error.ts";
 
 /** Why a turn failed. */
 export type TurnFailureKind =
@@ -17,18 +24,6 @@ export type TurnFailureKind =
   | "badRequest"
   | "sandbox"
   | "other";
-
-/** What a turn had produced when it ended without success. */
-export interface PartialTurn {
-  /** The thread of the turn. */
-  threadId: string;
-  /** The turn, or `null` when the server never named one. */
-  turnId: string | null;
-  /** The assistant's text so far. */
-  assistantText: string;
-  /** The items so far, completed ones with their final content. */
-  items: ThreadItem[];
-}
 
 /** Options of {@linkcode TurnFailedError}. */
 export interface TurnFailedErrorOptions extends CodexErrorOptions {
@@ -48,8 +43,8 @@ export interface TurnFailedErrorOptions extends CodexErrorOptions {
  * ```
  */
 export class TurnError extends CodexError {
-  /** What the turn had produced when it ended. */
-  readonly partial: PartialTurn;
+  /** What the turn had produced when it ended. Not enumerable: who logs the error does not log the conversation. */
+  declare readonly partial: PartialTurn;
 
   /** Creates the error. */
   constructor(
@@ -62,7 +57,7 @@ export class TurnError extends CodexError {
       ...options,
       data: { threadId: partial.threadId, turnId: partial.turnId, ...options.data },
     });
-    this.partial = partial;
+    keepPartial(this, partial);
   }
 
   /** The thread of the turn. */
