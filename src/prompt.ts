@@ -161,7 +161,7 @@ const attachmentKind: Kind = either(
     }),
     localImage: shape<Omit<LocalImageAttachment, "type">>(
       { path: required(path) },
-      { localPath: "path", local_path: "path", file: "path" },
+      { localPath: "path", file: "path" },
     ),
     skill: shape<Omit<SkillAttachment, "type">>({ name: required(name), path: required(path) }),
     mention: shape<Omit<MentionAttachment, "type">>({ name: required(name), path: required(path) }),

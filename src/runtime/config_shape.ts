@@ -72,7 +72,7 @@ const transport: Kind = variants<TransportConfig>(
 );
 
 /** What has a `=` the system would take for another name and value; Windows itself has some that begin with one. */
-const variableName: Kind = kind(
+export const variableName: Kind = kind(
   "the name of a variable, which has no `=`",
   ["string"],
   (value: string) => /^=?[^=\0]+$/.test(value),
@@ -87,7 +87,7 @@ const keyPath: Kind = kind(
 
 /** A record whose names are of a kind as well. */
 /* @__NO_SIDE_EFFECTS__ */
-function named(of: Kind, names: Kind): Kind {
+export function named(of: Kind, names: Kind): Kind {
   return {
     ...of,
     misfit: (value, path) => {

@@ -246,7 +246,6 @@ test("the mistakes of people who come from elsewhere are told what was meant", a
       [start({ networkAccessEnabled: true }), /`networkAccess`/],
       [start({ additional_directories: ["/x"] }), /`additionalDirectories`/],
       [start({ max_turns: 3 }), /limits: \{ modelCalls/],
-      [start({ fullAuto: true }), /sandbox: "workspace-write", allowPrivilegedEscalation/],
       [start({ sandbox_policy: "read-only" }), /Did you mean `sandbox`/],
       [start({ sandbox: { type: "workspaceWrite", writable_roots: [] } }), /`writableRoots`/],
       [ask("x", { reasoning: { effort: "high" } }), /Did you mean `effort`/],

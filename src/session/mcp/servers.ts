@@ -18,6 +18,7 @@ import {
   token,
   typeOf,
 } from "../../check/mod.ts";
+import { named, variableName } from "../../runtime/config_shape.ts";
 
 /** An MCP server that codex starts as a program, without a sandbox. */
 export interface McpCommandServer {
@@ -87,10 +88,16 @@ const headerValue = kind(
   (value: string) => /^[\t\x20-\x7e]*$/.test(value),
 );
 
+const headerName = kind(
+  "the name of a header",
+  ["string"],
+  (value: string) => /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(value),
+);
+
 const COMMAND: Shape = shape<McpCommandServer>({
   command: required(program),
   args: list(words),
-  env: named(record(words), /^[^=\0]+$/, "variables with names"),
+  env: named(record(words), variableName),
   cwd: program,
   required: flag,
   startupTimeoutMs: milliseconds,
@@ -103,31 +110,16 @@ const COMMAND: Shape = shape<McpCommandServer>({
 const URL_SERVER: Shape = shape<McpUrlServer>({
   url: required(address),
   bearerToken: token("a token: visible ASCII without spaces"),
-  headers: named(record(headerValue), /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/, "headers with valid names"),
+  headers: named(record(headerValue), headerName),
   required: flag,
   startupTimeoutMs: milliseconds,
 }, {
   type: "Leave `type` out: `url` says it.",
   startup_timeout_sec: "startupTimeoutMs",
-  bearer_token: "bearerToken",
   token: "bearerToken",
-  http_headers: "headers",
   httpHeaders: "headers",
   bearer_token_env_var: "Read the variable, and give its value as `bearerToken`.",
 });
-
-/** A record whose keys fit, too. */
-function named(of: Kind, names: RegExp, accepts: string): Kind {
-  return {
-    ...of,
-    misfit: (value, path) => {
-      const misfit = of.misfit(value, path);
-      if (misfit !== null) return misfit;
-      const fits = Object.keys(value as object).every((each) => names.test(each));
-      return fits ? null : { path, received: "another name", accepts };
-    },
-  };
-}
 
 const server: Kind = {
   accepts: "{ command, args?, env?, cwd? } or { url, bearerToken?, headers? }",

@@ -265,11 +265,7 @@ function greeting(params: JsonObject): JsonObject {
  */
 function listed({ name, description, inputSchema }: ToolSpec): JsonObject {
   const annotations = { readOnlyHint: true, destructiveHint: false, openWorldHint: false };
-  // MCP wants an object's schema.
-  const schema = inputSchema["type"] === "object"
-    ? inputSchema
-    : { ...inputSchema, type: "object" };
-  return { name, description, inputSchema: schema, annotations };
+  return { name, description, inputSchema, annotations };
 }
 
 /** Where a call comes from, as codex says in `_meta`. */

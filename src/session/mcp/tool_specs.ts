@@ -20,22 +20,37 @@ export function toolSpecs(tools: Readonly<Record<string, DynamicTool>>): ToolSpe
 
 /** The JSON Schema of a tool's arguments, for the model. Throws `InvalidArgumentError` where there is none. */
 function toolSchema(name: string, { inputSchema }: DynamicTool): JsonObject {
-  if (!isStandardSchema(inputSchema)) {
-    const unbounded = unboundedPattern(inputSchema as JsonObject, `${name}.inputSchema`);
-    if (unbounded === null) return inputSchema as JsonObject;
+  const argument = `${name}.inputSchema`;
+  const isPlain = !isStandardSchema(inputSchema);
+  const unbounded = isPlain ? unboundedPattern(inputSchema as JsonObject, argument) : null;
+  if (unbounded !== null) {
     throw new InvalidArgumentError("tools", {
       argument: unbounded.path,
-      received: "an expression that",
-      accepts: "a pattern without back references and flags, and of at most 10,000 steps",
+      received: "a pattern",
+      accepts: "one that can be checked in bounded time",
       sentence: `${unbounded.path}: ${unbounded.message}`,
     });
   }
-  const { schema, problem } = convert(inputSchema);
-  if (schema !== null) return schema;
+  const { schema, problem } = isPlain
+    ? { schema: inputSchema as JsonObject, problem: null }
+    : convert(inputSchema);
+  // Providers want the type, and codex 0.104 would take a string where there is none.
+  if (schema !== null && isOfObject(schema)) return { type: "object", ...schema };
   throw new InvalidArgumentError("tools", {
-    argument: `${name}.inputSchema`,
-    received: "a schema without a JSON Schema",
-    accepts: "a schema that can be converted to JSON Schema",
-    hint: `${problem}. Give a JSON Schema instead.`,
+    argument,
+    received: "another schema",
+    accepts: "a schema of an object that can be converted to JSON Schema",
+    hint: problem === null
+      ? 'Write `z.object({ … })`, or `{ type: "object", properties }`.'
+      : `${problem}. Give a JSON Schema instead.`,
   });
+}
+
+/** Whether a schema may be that of an object. The members of one alone, as other SDKs take them, would let everything pass. */
+function isOfObject(schema: JsonObject): boolean {
+  const { type } = schema;
+  if (type !== undefined) return type === "object";
+  const names = Object.keys(schema);
+  return names.length === 0 ||
+    names.some((name) => /^(?:properties|\$ref|(?:any|one|all)Of)$/.test(name));
 }

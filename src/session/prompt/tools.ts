@@ -119,7 +119,6 @@ export const TOOL: Shape = shape<DynamicTool>({
   invoke: "run",
   func: "run",
   parameters: "inputSchema",
-  input_schema: "inputSchema",
   schema: "inputSchema",
   name: "The key in `tools` is the tool's name: `tools: { name: { … } }`.",
 });

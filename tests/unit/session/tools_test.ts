@@ -421,6 +421,38 @@ test("toolSpecsOf() refuses a pattern that no call can be held against in bounde
   assert.equal(response["success"], false);
 });
 
+test("toolSpecsOf() takes schemas of objects, and not the members of one alone", async () => {
+  const run = () => "x";
+  const string = {
+    "~standard": { version: 1, vendor: "v", validate: (value: unknown) => ({ value }) },
+  };
+  const specOf = async (inputSchema: object) =>
+    (await toolSpecsOf({ look: { description: "d", inputSchema, run } }))[0]!.inputSchema;
+  const properties = { id: { type: "string" } };
+  const taken: [object, object][] = [
+    [{}, { type: "object" }],
+    [{ properties }, { type: "object", properties }],
+    [{ type: "object", properties }, { type: "object", properties }],
+    [{ anyOf: [{ type: "object" }] }, { type: "object", anyOf: [{ type: "object" }] }],
+    [{ $ref: "#/$defs/A", $defs: {} }, { type: "object", $ref: "#/$defs/A", $defs: {} }],
+  ];
+  for (const [given, told] of taken) assert.deepEqual(await specOf(given), told);
+  const refused = [
+    properties,
+    // As the Claude Agent SDK and MCP's take it: a validator for each member.
+    { id: { ...string, toJSONSchema: () => ({ type: "string" }) } },
+    { type: "string" },
+    { type: "Object", properties },
+    { ...string, toJSONSchema: () => ({ type: "string" }) },
+  ];
+  for (const each of refused) {
+    await assert.rejects(specOf(each), {
+      name: "InvalidArgumentError",
+      message: /`look\.inputSchema` must be a schema of an object.*Write `z\.object\(\{ … \}\)`/,
+    });
+  }
+});
+
 test("a tool that codex would run as its own is refused by its name", () => {
   const tool: DynamicTool = { description: "x", inputSchema: {}, run: () => "" };
   for (const name of ["shell", "request_user_input", "create_goal", "get_goal", "update_goal"]) {
