@@ -215,3 +215,9 @@ export const promptKind: Kind = required(hinted(
       ? "Write `{ text, attachments }`: one text, with images and files as attachments."
       : undefined,
 ));
+
+/** The prompt of a call that is told the directory first. */
+export const runPromptKind: Kind = hinted(
+  promptKind,
+  (value) => value === undefined ? "The directory comes first: `(cwd, prompt)`." : undefined,
+);

@@ -146,7 +146,11 @@ test("the mistakes of people who come from elsewhere are told what was meant", a
         /`prompt` must be a string, or an object .*received an array.*\{ text, attachments \}/,
       ],
       [ask({ prompt: "hi" }), /`prompt\.prompt`.*Did you mean `text`\?/],
-      [ask(undefined), /`prompt` must be .*received undefined/],
+      [ask(undefined), /`prompt` must be .*received undefined\.$/],
+      [
+        () => client.run("hi" as never, undefined as never),
+        /directory comes first: `\(cwd, prompt\)`/,
+      ],
       [ask(new URL("https://x.y")), /received a URL\b/],
       [
         ask({ text: "x", attachments: "a.png" }),

@@ -37,7 +37,7 @@ import {
   WAIT_OPTIONS,
   wordsKind,
 } from "../profile_shape.ts";
-import { promptKind } from "../../prompt.ts";
+import { runPromptKind } from "../../prompt.ts";
 import { makeSession, type Session } from "../session.ts";
 import type { ItemsOptions, TurnItem, TurnsOptions } from "../history/pages.ts";
 import type { SearchOptions, TextHit, ThreadHit } from "../history/search.ts";
@@ -204,7 +204,7 @@ export class Client implements AsyncDisposable {
     prompt: string,
     options: RunOptions<Schema> = {},
   ): Promise<PromptRunResult<InferOutput<Schema>>> {
-    const asked = takeArgument("run", "prompt", prompt, promptKind);
+    const asked = takeArgument("run", "prompt", prompt, runPromptKind);
     const given = takeOptions("run", options, RUN_OPTIONS);
     return await this.#internals.runOnce(this.#opener, cwd, asked, given);
   }

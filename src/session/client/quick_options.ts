@@ -12,7 +12,7 @@ import {
   signal,
   takeOptions,
 } from "../../check/mod.ts";
-import { promptKind } from "../../prompt.ts";
+import { runPromptKind } from "../../prompt.ts";
 import { CLIENT_CONFIG } from "../../runtime/config_shape.ts";
 import type { ClientConfig } from "../../runtime/mod.ts";
 import type { RunProfile } from "../profile.ts";
@@ -65,7 +65,7 @@ export function checkQuickRun(
   given: { profile: RunProfile } | undefined,
 ): QuickRunSettings {
   const settings: QuickRunSettings = { ...takeOptions("quickRun", options, QUICK_RUN_OPTIONS) };
-  checkArgument("quickRun", "prompt", prompt, promptKind);
+  checkArgument("quickRun", "prompt", prompt, runPromptKind);
   if (given !== undefined) {
     settings.profile = takeOptions("quickRunWithProfile", given.profile, PROFILE, true);
   }
