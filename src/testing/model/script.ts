@@ -56,7 +56,7 @@ function check(name: string, given: Parameters<typeof checkArguments>[1]): void 
  * [script.say(["Hel", "lo."], { delayMs: 20 })],
  * ```
  */
-export function say(text: string | string[], options: SayOptions = {}): ModelStep {
+export function say(text: string | readonly string[], options: SayOptions = {}): ModelStep {
   check("say", {
     text: [text, required(either(string, list(string)))],
     options: [options, jsonObject],
