@@ -28,6 +28,7 @@ export {
 export {
   ConnectionClosedError,
   type ConnectionClosedErrorOptions,
+  explainStderr,
   IncompatibleVersionError,
   LoginError,
   type ProcessExit,

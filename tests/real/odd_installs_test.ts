@@ -76,6 +76,16 @@ test("a program that is not codex is told by its own words", async (t) => {
     );
     assert.doesNotMatch(error.message, /sk-abc/);
   });
+  await t.step("it complains and waits", async () => {
+    const path = await program(
+      dir.path,
+      "#!/bin/sh\necho 'Error: no home, api_key=hunter2hunter2' >&2\ncat >/dev/null\n",
+    );
+    const error = await fails({ codexPath: path, requestTimeoutMs: 500 });
+    assert.ok(error instanceof RequestTimeoutError);
+    assert.match(error.message, /within 500 ms\. Its stderr says: Error: no home/);
+    assert.doesNotMatch(error.message, /hunter2/);
+  });
   await t.step(
     "it says more than a message may hold, and then the answer on the same line",
     async () => {

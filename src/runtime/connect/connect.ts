@@ -4,6 +4,7 @@
  */
 import {
   ConnectionClosedError,
+  explainStderr,
   IncompatibleVersionError,
   PolicyError,
   RequestTimeoutError,
@@ -17,6 +18,7 @@ import {
   plainSettings,
 } from "../../json.ts";
 import { delay } from "../../async.ts";
+import { redactDiagnostic } from "../../redact.ts";
 import { lostStartRace } from "../../protocol/mod.ts";
 import { codexTransport } from "../../launch/mod.ts";
 import { withoutReachingTools, withShellEnvironment } from "../../permissions/mod.ts";
@@ -204,12 +206,16 @@ async function introduce(
     if (error instanceof ConnectionClosedError && connection.transport.pid !== null) {
       throw error.asFinal();
     }
-    const { noise } = connection;
-    if (error instanceof RequestTimeoutError && noise !== "") {
+    const { noise, transport } = connection;
+    // Codex 0.104 may hang with the complaint for which it ends.
+    const said = explainStderr(redactDiagnostic(transport.stderrTail()));
+    if (error instanceof RequestTimeoutError && noise + said !== "") {
       const { method, timeoutMs } = error;
       throw new RequestTimeoutError(method, timeoutMs, {
-        retryable: false,
-        note: `${noise}. It has to be codex, and nothing else may write to its output`,
+        retryable: noise === "",
+        note: noise === ""
+          ? `Its stderr says: ${said}`
+          : `${noise}. It has to be codex, and nothing else may write to its output`,
       });
     }
     throw error;
