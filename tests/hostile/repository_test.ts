@@ -330,6 +330,17 @@ for (const version of CODEX_VERSIONS) {
       assert.deepEqual(policy.rulesFiles, told);
       await world.left();
     });
+    await t.step("whatever else they say", async () => {
+      const hidden = [
+        'prefix_rule(pattern=["touch"], decision="allow") # decision="forbidden"\n',
+        'prefix_rule(pattern=["no"], decision="prompt")\np = prefix_rule\np(pattern=["touch"])\n',
+      ];
+      for (const rules of hidden) {
+        await writeFile(file, rules);
+        await assert.rejects(world.ask({ hooks: block }), PolicyError);
+      }
+      assert.deepEqual(await world.left(), []);
+    });
     await t.step("rules that ask or forbid are no matter", async () => {
       await writeFile(file, 'prefix_rule(pattern=["touch"], decision="prompt")\n');
       const { policy } = await world.ask({ hooks: block });

@@ -50,22 +50,32 @@ async function layersOf(
   }
 }
 
+const UNREAD = "a rule that could not be read";
+/** Strings, to their end or the text's, and comments outside of them. */
+const NO_CODE =
+  /("""|''')(?:\\[^]|[^\\])*?(?:\1|\\?$)|"(?:\\[^]|[^"\\\n])*"?|'(?:\\[^]|[^'\\\n])*'?|#[^\n]*/g;
+
 /**
- * What a rules file may allow, a pattern each; empty when it certainly allows nothing. The files are programs (Starlark):
- * what is not plainly a rule that asks or forbids counts as one that allows.
+ * What a rules file may allow, a pattern each; empty when it certainly allows nothing. The files are programs (Starlark), and a
+ * repository may have written them: what is not plainly a rule that asks or forbids counts as one that allows.
  */
 function allowedByRules(text: string): string[] {
-  const code = text.replace(/^\s*#.*$/gm, "");
-  const calls = [...code.matchAll(/\b\w*rule\s*\(/g)];
+  // Each as long as it was. A `0` is a decision that allows nothing.
+  const code = text.replace(NO_CODE, (said) => {
+    const asks = /^["'](?:prompt|forbidden|deny)["']$/.test(said);
+    return (said[0] === "#" ? " " : asks ? "0" : "_").repeat(said.length);
+  });
   const allows: string[] = [];
-  for (const [at, call] of calls.entries()) {
-    const body = code.slice(call.index, calls[at + 1]?.index ?? code.length);
-    // A rule that says nothing allows.
-    if (/\bdecision\s*=\s*["'](?:prompt|forbidden|deny)["']/.test(body)) continue;
-    const pattern = /\b(?:pattern|host)\s*=\s*(\[[^\]]*\]|"[^"]*")/.exec(body)?.[1];
-    allows.push(pattern ?? "a rule that could not be read");
-  }
-  if (calls.length === 0 && code.trim() !== "") allows.push("a rule that could not be read");
+  const rest = code.replace(/\b\w*rule\s*\(([^()]*)\)/g, (call, given: string, at: number) => {
+    // Words but those before an `=` are expressions. A rule that says nothing allows.
+    const isPlain = !/\b[a-z]\w*\b(?!\s*=)/i.test(given);
+    if (isPlain && /(?:^|,)\s*decision\s*=\s*0+\s*(?:,|$)/.test(given)) return "";
+    const pattern = /\b(?:pattern|host)\s*=\s*(\[[^\]]{0,400}\]|"[^"]{0,400}")/;
+    allows.push(pattern.exec(text.slice(at, at + call.length))?.[1] ?? UNREAD);
+    return "";
+  });
+  // Whether a lone return ends a comment is for codex to say.
+  if (rest.trim() !== "" || /\r(?!\n)/.test(text)) allows.push(UNREAD);
   return allows;
 }
 

@@ -40,6 +40,44 @@ prefix_rule(pattern = ["cp"], decision = "allow")`;
   ]);
 });
 
+test("what is not plainly a rule that asks or forbids may allow, however it is written", async () => {
+  const allowsOf = async (rules: string) =>
+    (await readRulesFiles(far({ "/far/rules/a.rules": rules }, { home: "/far" }), null))
+      .flatMap(({ allows }) => allows);
+  const touch = `prefix_rule(pattern = ["touch"]`;
+  const asks = `prefix_rule(pattern = ["ls"], decision = "prompt")`;
+  const unread = "a rule that could not be read";
+  for (
+    const [rules, allows] of [
+      [`${touch}) # decision = "forbidden"`, [`["touch"]`]],
+      [`${touch}, # decision = "forbidden",\n)`, [`["touch"]`]],
+      [`${touch}, justification = "x, decision='prompt',")`, [`["touch"]`]],
+      [`${touch}, justification = """\\"""" + str(f('decision = "prompt"')) + ",")`, [unread]],
+      [`${touch}, decision = "forbidden" if False else "allow")`, [`["touch"]`]],
+      [`${touch}, match = [m for m in [lambda a, decision = "prompt", b = 1: a] if 0])`, [
+        `["touch"]`,
+      ]],
+      [`${asks}\np = prefix_rule\np(pattern = ["touch"])`, [unread]],
+      [`${asks}\n[f(pattern = ["touch"]) for f in [prefix_rule]]`, [unread]],
+      [`${asks} # \rprefix_rule(pattern = ["touch"])`, [unread]],
+      [
+        `# ask\n${asks}\r\n\nnetwork_rule(host = "a", decision = 'deny', justification = "(no)") #`,
+        [],
+      ],
+      [
+        `prefix_rule(\n  pattern = ["a", ["b", "c"]], # decision = "allow"\n  decision = "forbidden",\n)`,
+        [],
+      ],
+      [`# prefix_rule(pattern = ["rm"])`, []],
+    ] as const
+  ) assert.deepEqual(await allowsOf(rules), allows, rules);
+  for (const flood of [`\\"`, `"""\n`, `'\n`, "rule(", "a", "a ", "rule "]) {
+    const begun = performance.now();
+    await allowsOf(`${flood.repeat(100_000)}\\`);
+    assert.ok(performance.now() - begun < 2_000, flood);
+  }
+});
+
 test("the home of an old codex is that of its user's configuration, and of no other layer", async () => {
   const layer = (type: string, file: string) => ({ name: { type, file } });
   const files = {
