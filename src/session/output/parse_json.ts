@@ -36,8 +36,8 @@ function unfenced(text: string): string {
     : text.slice(start, Math.max(text.lastIndexOf("}"), text.lastIndexOf("]")) + 1);
 }
 
-/** A string, to its end or the text's. */
-const STRING = /"(?:\\[^]|[^"\\])*(?:"|$)/;
+/** A string, to its end or the text's, a lone backslash there included: nothing of it is read twice. */
+const STRING = /"(?:\\[^]|[^"\\])*(?:"|\\?$)/;
 const COMMENT = new RegExp(`${STRING.source}|//[^\\n]*|/\\*[^]*?(?:\\*/|$)`, "g");
 const TRAILING_COMMA = new RegExp(`${STRING.source}|,(?=\\s*[}\\]])`, "g");
 

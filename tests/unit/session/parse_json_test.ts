@@ -65,6 +65,8 @@ test("parseJson() takes a time that grows with the text only", () => {
   parseJson("~".repeat(200_000));
   parseJson(block("jsonc", "/*".repeat(100_000)));
   parseJson(block("jsonc", '"\\'.repeat(100_000)));
+  // Cut within an escape: each quote before it begins a string that has no end.
+  parseJson(`\`\`\`json\n${'\\"'.repeat(100_000)}\\`);
   parseJson(block("jsonc", `[${", ".repeat(100_000)}`));
   parseJson(`\`\`\`json ${" ".repeat(100_000)}x`);
   assert.ok(performance.now() - started < 5_000);
