@@ -19,7 +19,7 @@ class Check {
   readonly root: JsonObject;
   /** What was found of a value that several alternatives look at, by its schema: without it the work doubles at each level. */
   readonly known = new Map<JsonObject, Map<JsonValue, OutputIssue[]>>();
-  readonly #patterns = new Map<string, Pattern | null>();
+  readonly #patterns = new Map<string, Pattern>();
   readonly #choices = new Map<readonly JsonValue[], Set<JsonValue>>();
   #left = MAX_STEPS;
 
@@ -33,14 +33,10 @@ class Check {
     if (this.#left < 0) throw new RangeError("too many steps");
   };
 
-  /** What is no expression of this language fits: the provider has judged it already. */
   matches(source: string, value: string): boolean {
-    let pattern = this.#patterns.get(source);
-    if (pattern === undefined) {
-      pattern = Pattern.read(source);
-      this.#patterns.set(source, pattern);
-    }
-    return pattern === null || pattern.test(value, this.spend);
+    const pattern = this.#patterns.get(source) ?? Pattern.read(source);
+    this.#patterns.set(source, pattern);
+    return pattern.test(value, this.spend);
   }
 
   /** Whether a value is one of these. */
@@ -80,32 +76,32 @@ const NAMED: ReadonlySet<string> = new Set(
   ["properties", "patternProperties", "$defs", "definitions", "dependentSchemas"],
 );
 
-/** The first expression of a schema that no value can be held against in bounded time, and why; `null`: there is none. */
-export function unboundedPattern(
+/** Keywords of which nothing is known here. */
+const UNKNOWN = /^(unevaluated.+|dependencies|dependentSchemas|m..Contains|\$.+Ref)$/;
+
+/** The first part of a schema that no value can be held against, or not in bounded time, and why; `null`: there is none. */
+export function unchecked(
   schema: JsonValue | undefined,
   path = "$",
   named = false,
+  root: JsonValue | undefined = schema,
 ): OutputIssue | null {
   if (typeof schema !== "object" || schema === null) return null;
   for (const [key, sub] of Object.entries(schema)) {
     const at = memberPath(path, Array.isArray(schema) ? Number(key) : key);
-    const sources = named
-      ? []
-      : key === "pattern"
-      ? [sub]
-      : key === "patternProperties"
-      ? Object.keys(sub ?? {})
-      : [];
-    for (const source of sources) {
-      if (typeof source !== "string") continue;
+    if (!named) {
+      if (NO_SCHEMAS.has(key)) continue;
       try {
-        Pattern.read(source);
+        if (key === "pattern" && typeof sub === "string") Pattern.read(sub);
+        if (key === "patternProperties") Object.keys(sub ?? {}).forEach(Pattern.read);
+        if (UNKNOWN.test(key) || (key === "$ref" && followPointer(root, `${sub}`) === undefined)) {
+          throw new RangeError("it");
+        }
       } catch (error) {
-        return { path: at, message: `${messageOf(error)} can't be checked in bounded time` };
+        return { path: at, message: `${messageOf(error)} can't be checked` };
       }
     }
-    if (!named && NO_SCHEMAS.has(key)) continue;
-    const below = unboundedPattern(sub, at, !named && NAMED.has(key));
+    const below = unchecked(sub, at, !named && NAMED.has(key), root);
     if (below !== null) return below;
   }
   return null;
@@ -187,11 +183,13 @@ function checkAll(
     if (schema["uniqueItems"] === true && hasDoubles(value, all)) {
       report("expected different items");
     }
-    const tuple = asList(schema["prefixItems"]);
+    const { contains, items } = schema;
+    // Before 2020 a list of schemas was called `items` itself.
+    const tuple = asList(schema["prefixItems"] ?? items);
+    const rest = Array.isArray(items) ? schema["additionalItems"] : items;
     value.forEach((item, at) =>
-      check(item, tuple[at] ?? schema["items"], memberPath(path, at), all, issues, 0)
+      check(item, tuple[at] ?? rest, memberPath(path, at), all, issues, 0)
     );
-    const { contains } = schema;
     const fits = (item: JsonValue, at: number) => {
       const found: OutputIssue[] = [];
       check(item, contains, memberPath(path, at), all, found, 0);
@@ -294,7 +292,10 @@ function checkNumber(value: number, schema: JsonObject, report: Report): void {
   }
   if (typeof multipleOf === "number" && multipleOf > 0) {
     const times = value / multipleOf;
-    if (Math.abs(times - Math.round(times)) > 1e-9) report(`expected a multiple of ${multipleOf}`);
+    // As exact as the two numbers are.
+    if (Math.abs(times - Math.round(times)) > Math.abs(times) * 1e-15) {
+      report(`expected a multiple of ${multipleOf}`);
+    }
   }
 }
 
@@ -357,8 +358,14 @@ export function followPointer(root: unknown, pointer: string): unknown {
   if (pointer === "#") return root;
   if (!pointer.startsWith("#/")) return undefined;
   let here = root;
-  for (const part of pointer.slice(2).split("/")) {
-    const key = decodeURIComponent(part).replaceAll("~1", "/").replaceAll("~0", "~");
+  let path = pointer;
+  try {
+    path = decodeURIComponent(pointer);
+  } catch {
+    // A name with a percent sign that was not encoded.
+  }
+  for (const part of path.slice(2).split("/")) {
+    const key = part.replaceAll("~1", "/").replaceAll("~0", "~");
     if (typeof here !== "object" || here === null || !Object.hasOwn(here, key)) return undefined;
     here = (here as Record<string, unknown>)[key];
   }

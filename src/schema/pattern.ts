@@ -53,14 +53,19 @@ export class Pattern {
     this.#program = program;
   }
 
-  /** Reads an expression; `null`: not one of this language. Throws a `RangeError` that says what can't be matched in bounded time. */
-  static read(source: string): Pattern | null {
+  /** Reads an expression. Throws a `RangeError` that says what can't be matched in bounded time. */
+  static read(source: string): Pattern {
+    // A sign behind a backslash is that sign, also where this language wants no backslash.
+    const known = source.replace(
+      /\\([ -/:-@[-`{-~])/g,
+      (_, sign: string) => `\\x${sign.charCodeAt(0).toString(16)}`,
+    );
     try {
-      new RegExp(source, "u");
+      new RegExp(known, "u");
     } catch {
-      return null;
+      throw new RangeError("what is no RegExp");
     }
-    return new Pattern(new Reader(source).program(false));
+    return new Pattern(new Reader(known).program(false));
   }
 
   /** Whether some part of the text matches. `spend` is told of the work, and may throw. */

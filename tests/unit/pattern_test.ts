@@ -76,7 +76,7 @@ const TEXTS = [
 
 test("Pattern matches what the runtime's own engine matches", () => {
   for (const source of EXPRESSIONS) {
-    const pattern = Pattern.read(source)!;
+    const pattern = Pattern.read(source);
     for (const text of TEXTS) {
       const expected = new RegExp(source, "u").test(text);
       assert.equal(pattern.test(text, free), expected, `${source} on ${JSON.stringify(text)}`);
@@ -106,7 +106,7 @@ test("Pattern matches random expressions as the runtime's own engine does", () =
     const source = make(4);
     const text = Array.from({ length: round % 6 }, () => pick(["a", "b", "c", " "])).join("");
     const expected = new RegExp(source, "u").test(text);
-    const found = Pattern.read(source)!.test(text, free);
+    const found = Pattern.read(source).test(text, free);
     assert.equal(found, expected, `${source} on ${JSON.stringify(text)}`);
   }
 });
@@ -117,20 +117,35 @@ test("Pattern does work that grows with the text only", () => {
     const source of ["^(a+)+$", "^(a|aa)+$", "(a|a?)+b", "a*a*a*b", "(?=(a+)+b)a", "(?<=(a*)*b)c"]
   ) {
     let steps = 0;
-    const matches = Pattern.read(source)!.test(text + "!", (more) => void (steps += more));
+    const matches = Pattern.read(source).test(text + "!", (more) => void (steps += more));
     assert.equal(matches, false, source);
     assert.ok(steps < text.length * 40, `${source}: ${steps} steps`);
   }
 });
 
-test("Pattern refuses what can't be matched in bounded time, and knows what is no expression", () => {
+test("Pattern refuses what can't be matched in bounded time, and what is no expression", () => {
   for (
     const source of ["(a)\\1", "(?<x>a)\\k<x>", "a{99999}", "(?:a{500}){500}", "(?=a{99999})b"]
   ) {
     assert.throws(() => Pattern.read(source), RangeError, source);
   }
-  for (const source of ["(", "a{2,1}", "\\-", "(?P<x>a)"]) assert.equal(Pattern.read(source), null);
-  assert.equal(Pattern.read("(?:(?:){999999999}){999999999}a")!.test("a", free), true);
+  for (const source of ["(", "a{2,1}", "\\A", "(?P<x>a)", "(?i)a", "[b-a]"]) {
+    assert.throws(() => Pattern.read(source), /no RegExp/, source);
+  }
+  assert.equal(Pattern.read("(?:(?:){999999999}){999999999}a").test("a", free), true);
   // Nested looks are read once, however often their group is repeated.
-  assert.equal(Pattern.read("^(?:(?=(?:a{99}){9})a){9}")!.test("a".repeat(999), free), true);
+  assert.equal(Pattern.read("^(?:(?=(?:a{99}){9})a){9}").test("a".repeat(999), free), true);
+});
+
+test("Pattern takes a sign behind a backslash for that sign", () => {
+  const fits = (source: string, text: string) => Pattern.read(source).test(text, free);
+  assert.equal(fits("^\\d{3}\\-\\d{4}$", "555-1234"), true);
+  assert.equal(fits("^\\d{3}\\-\\d{4}$", "5551234"), false);
+  // All of them, alone and in a class; the text before it is a backslash that is one itself.
+  for (const sign of " !\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~") {
+    for (const source of [`^\\${sign}$`, `^[\\${sign}\\p{L}]$`, `^\\\\?\\${sign}$`]) {
+      assert.equal(fits(source, sign), true, source);
+      assert.equal(fits(source, sign === "0" ? "1" : "0"), false, source);
+    }
+  }
 });

@@ -4,7 +4,7 @@
  */
 import { InvalidArgumentError } from "../../errors/mod.ts";
 import type { JsonObject } from "../../json.ts";
-import { unboundedPattern } from "../../schema/mod.ts";
+import { unchecked } from "../../schema/mod.ts";
 import { convert, isStandardSchema } from "../output/convert_schema.ts";
 import type { DynamicTool } from "../prompt/tools.ts";
 import type { ToolSpec } from "./tool_server.ts";
@@ -22,13 +22,14 @@ export function toolSpecs(tools: Readonly<Record<string, DynamicTool>>): ToolSpe
 function toolSchema(name: string, { inputSchema }: DynamicTool): JsonObject {
   const argument = `${name}.inputSchema`;
   const isPlain = !isStandardSchema(inputSchema);
-  const unbounded = isPlain ? unboundedPattern(inputSchema as JsonObject, argument) : null;
-  if (unbounded !== null) {
+  const unfit = isPlain ? unchecked(inputSchema as JsonObject, argument) : null;
+  if (unfit !== null) {
+    const { path, message } = unfit;
     throw new InvalidArgumentError("tools", {
-      argument: unbounded.path,
-      received: "a pattern",
-      accepts: "one that can be checked in bounded time",
-      sentence: `${unbounded.path}: ${unbounded.message}`,
+      argument: path,
+      received: message,
+      accepts: "another schema",
+      sentence: `${path}: ${message}`,
     });
   }
   const { schema, problem } = isPlain

@@ -3,7 +3,7 @@
  * @module
  */
 import { abortable, within } from "../../async.ts";
-import { unboundedPattern, validateAgainstSchema } from "../../schema/mod.ts";
+import { unchecked, validateAgainstSchema } from "../../schema/mod.ts";
 import { InvalidArgumentError, messageOf, type OutputIssue } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import { convert, standardIssue } from "./convert_schema.ts";
@@ -65,7 +65,7 @@ export function resolveOutputSchema(request: OutputRequest): ResolvedOutput | nu
   }
   const original = given ?? schemaOf(output!);
   const { schema, issues } = strictSchema(original);
-  const unbounded = output === undefined ? unboundedPattern(original) : null;
+  const unbounded = output === undefined ? unchecked(original) : null;
   if (unbounded !== null) issues.push(unbounded);
   const [first] = issues;
   if (first !== undefined) {

@@ -414,6 +414,20 @@ test("toolSpecsOf() refuses a pattern that no call can be held against in bounde
     name: "InvalidArgumentError",
     message: /look\.inputSchema\.properties\.pattern\.pattern: a back reference/,
   });
+  for (
+    const [unchecked, path] of [
+      [{ $ref: "Node" }, /a\.\$ref: it can't/],
+      [{ $ref: "#/$defs/no" }, /a\.\$ref: it can't/],
+      [{ unevaluatedProperties: false }, /unevaluatedProperties: it can't/],
+      [{ patternProperties: { "(?P<x>a)": {} } }, /patternProperties: what is no RegExp can't/],
+    ] as const
+  ) {
+    const schema = { type: "object", properties: { a: unchecked } };
+    await assert.rejects(
+      toolSpecsOf({ look: { description: "d", inputSchema: schema, run } }),
+      path,
+    );
+  }
   inputSchema.properties.pattern.pattern = "^(a+)+$";
   const tools = { look: { description: "d", inputSchema, run } };
   assert.equal((await toolSpecsOf(tools)).length, 1);
