@@ -11,9 +11,11 @@ import { test } from "../_harness.ts";
 import { inWorld, rejection, SOON_MS, within, type World } from "./_session_world.ts";
 
 const bytes = (base64: string) => Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
-const PNG = bytes(
-  "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==",
-);
+const PNG_TEXT =
+  "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
+const PNG = bytes(PNG_TEXT);
+/** As the program `base64` writes it. */
+const LINES = `data:image/png;base64,${PNG_TEXT.replace(/.{76}/g, "$&\n")}\n`;
 const GIF = "R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7";
 const WEBP = "UklGRhoAAABXRUJQVlA4TA0AAAAvAAAAEAcQERGIiP4HAA==";
 
@@ -99,6 +101,7 @@ for (const version of CODEX_VERSIONS) {
           [{ type: "localImage", path: "pixel.png" }, /data:image\/png;base64,iVBOR/],
           [{ type: "image", data: PNG }, /data:image\/png;base64,iVBOR/],
           [{ type: "image", data: new Blob([PNG]) }, /data:image\/png;base64,iVBOR/],
+          [{ type: "image", url: LINES }, /data:image\/png;base64,iVBOR/],
           [{ type: "image", data: bytes(GIF) }, /"image_url":"data:image\/(?:gif|png);base64,/],
           [{ type: "image", data: bytes(WEBP) }, /"image_url":"data:image\/(?:webp|png);base64,/],
         ];

@@ -27,7 +27,7 @@ import {
 } from "../../platform/mod.ts";
 import type { Attachment, ImageAttachment, ImageDataAttachment, Prompt } from "../../prompt.ts";
 import { asAttachment, isAddress, refuseNothing, textItem, type ToldPath } from "./input_text.ts";
-import { checkImageFile, checkImageUrl, dataUrl } from "./media.ts";
+import { checkImageFile, dataUrl, imageDataUrl } from "./media.ts";
 
 /** Looks at files. */
 export interface FileProbe {
@@ -195,10 +195,7 @@ async function imageUrl(
 ): Promise<string> {
   if ("data" in attachment) return await dataUrl(attachment);
   const { url } = attachment;
-  if (/^data:/i.test(url)) {
-    await checkImageUrl(url);
-    return url;
-  }
+  if (/^data:/i.test(url)) return await imageDataUrl(url);
   if (/^https?:/i.test(url) && supports(version, "remoteImages")) return url;
   throw new InvalidArgumentError("attachments", {
     argument: "url",

@@ -88,11 +88,15 @@ function canonical(mimeType: string): string {
   return type === "audio/mp3" ? "audio/mpeg" : type === "image/jpg" ? "image/jpeg" : type;
 }
 
-/** Throws `InvalidArgumentError` for an image's `data:` URL that codex would leave out. */
-export async function checkImageUrl(url: string): Promise<void> {
-  const start = /^data:[^,]*;base64,(?=[a-z0-9+/]{16})/i.exec(url)?.[0];
-  if (start === undefined) throw unknownBytes("image", "url", "another data: URL");
-  await checkImage(bytesInBase64(url.slice(start.length)), "url", "other bytes");
+/** An image's `data:` URL as codex wants it. Throws `InvalidArgumentError` for one that it would leave out. */
+export async function imageDataUrl(url: string): Promise<string> {
+  const [, said = ""] = /^data:[^,]*;base64,([^]*)/i.exec(url) ?? [];
+  // Codex takes no lines in base64, and wants all of its end.
+  const text = said.replace(/\s+|={1,2}\s*$/g, "");
+  const end = -text.length & 3;
+  if (end > 2 || /[^A-Za-z\d+/]/.test(text)) throw unknownBytes("image", "url", "no base64");
+  const data = text + "=".repeat(end);
+  return `data:${await checkImage(bytesInBase64(data), "url", "other bytes")};base64,${data}`;
 }
 
 /** Throws `InvalidArgumentError` for a file that codex would leave out. */
@@ -100,10 +104,15 @@ export async function checkImageFile(file: ByteSource): Promise<void> {
   await checkImage(file, "path", "a file with other bytes");
 }
 
-async function checkImage(source: ByteSource, argument: string, received: string): Promise<void> {
+async function checkImage(
+  source: ByteSource,
+  argument: string,
+  received: string,
+): Promise<string> {
   const type = mediaType("image", await source.read(0, HEAD_BYTES));
   if (type === null) throw unknownBytes("image", argument, received);
   await refuseCutOff(type, source, argument);
+  return type;
 }
 
 async function refuseCutOff(type: string, source: ByteSource, argument: string): Promise<void> {

@@ -201,6 +201,16 @@ test("buildInput() sends images by URL as the server's version takes them", asyn
       assert.deepEqual(await send(data, version), { type: "image", url: data });
     }
   });
+  await t.step("as codex wants base64: without lines, to its end, under its own type", async () => {
+    const wrapped = btoa(PNG).replace(/.{20}/g, "$&\r\n").replace(/=+$/, "");
+    for (
+      const head of ["data:image/png;base64,", "DATA:image/svg+xml; x=y;Base64,", "data:;base64,"]
+    ) {
+      for (const body of [wrapped, `${btoa(PNG)}\n`]) {
+        assert.deepEqual(await send(head + body, "0.169.0"), { type: "image", url: data });
+      }
+    }
+  });
   await t.step("remote on old servers", async () => {
     const url = "https://example.com/a.png";
     assert.deepEqual(await send(url, "0.104.0"), { type: "image", url });
@@ -224,6 +234,8 @@ test("buildInput() sends images by URL as the server's version takes them", asyn
       "data:image/png;base64,AAAA",
       `data:image/png;base64,${btoa(PNG.slice(0, 50))}`,
       `data:image/png;base64,${btoa(PNG).replace(/.{12}$/, "...........")}`,
+      `data:image/png;base64,${btoa(PNG).replace(/.{12}$/, "=$&")}`,
+      `data:image/png;base64,${btoa(PNG).replace(/=*$/, "====")}`,
       "data:image/svg+xml;base64,PHN2Zy8+PHN2Zy8+PHN2Zy8+",
       "data:image/svg+xml,<svg/>",
       `data:,${PNG}`,

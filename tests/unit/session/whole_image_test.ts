@@ -68,6 +68,4 @@ test("isWholeImage() reads little of a large file, and knows what lies beyond it
   assert.equal(await isWholeImage("image/png", counted(large)), true);
   assert.ok(read < 1 << 17, `${read}`);
   assert.equal(await isWholeImage("image/png", counted(large.subarray(0, 1 << 20))), false);
-  const odd = bytesInBase64("iVBORw0K!!!!");
-  assert.equal(await isWholeImage("image/png", odd), false);
 });
