@@ -16,6 +16,7 @@ import {
   checkArguments,
   count,
   either,
+  flag,
   having,
   json,
   jsonObject,
@@ -43,6 +44,15 @@ const USAGE: Shape = shape<Usage>({
   totalTokens: count(0),
 });
 
+const SAY: Shape = shape<SayOptions>({
+  phase: string,
+  delayMs: pauseMilliseconds,
+  chunkSize: count(1),
+  open: flag,
+});
+
+const CALL: Shape = shape<ToolCallOptions>({ namespace: string, callId: string });
+
 const promise: Kind = having("a promise", { then: required(callback) });
 
 function check(name: string, given: Parameters<typeof checkArguments>[1]): void {
@@ -59,7 +69,7 @@ function check(name: string, given: Parameters<typeof checkArguments>[1]): void 
 export function say(text: string | readonly string[], options: SayOptions = {}): ModelStep {
   check("say", {
     text: [text, required(either(string, list(string)))],
-    options: [options, jsonObject],
+    options: [options, object(SAY)],
   });
   return { type: "message", text, ...options };
 }
@@ -117,7 +127,7 @@ export function toolCall(
   check("toolCall", {
     name: [name, required(string)],
     args: [args, json],
-    options: [options, jsonObject],
+    options: [options, object(CALL)],
   });
   return { type: "toolCall", name, args, ...options };
 }
@@ -137,7 +147,7 @@ export function customToolCall(
   check("customToolCall", {
     name: [name, required(string)],
     input: [input, required(string)],
-    options: [options, jsonObject],
+    options: [options, object(shape<Pick<ToolCallOptions, "callId">>({ callId: string }))],
   });
   return { type: "customToolCall", name, input, ...options };
 }

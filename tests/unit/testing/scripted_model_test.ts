@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { access } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { CodexError } from "../../../src/errors/mod.ts";
+import { CodexError, InvalidArgumentError } from "../../../src/errors/mod.ts";
 import { script, ScriptedModel } from "../../../src/testing/mod.ts";
 import { test } from "../../_harness.ts";
 
@@ -238,4 +238,24 @@ test("a script in the prompt is counted per thread and prompt", async () => {
 
 test("a model can be loaded and closed without ever being asked", async () => {
   await using _model = await ScriptedModel.start();
+});
+
+test("options that no step could play are refused where the script is written", () => {
+  const odd: Record<string, unknown>[] = [
+    { chunkSize: 0 },
+    { chunkSize: NaN },
+    { delayMs: -1 },
+    { chunksize: 3 },
+  ];
+  for (const options of odd) {
+    assert.throws(() => script.say("abc", options), InvalidArgumentError, JSON.stringify(options));
+  }
+  const call: Record<string, unknown> = { callID: "c" };
+  for (
+    const step of [
+      () => script.toolCall("look", {}, call),
+      () => script.exec("ls", {}, call),
+      () => script.customToolCall("look", "", call),
+    ]
+  ) assert.throws(step, /Did you mean/);
 });
