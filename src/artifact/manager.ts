@@ -2,7 +2,7 @@
  * Documents that an agent writes and edits.
  * @module
  */
-import { checkArgument, checkOptions } from "../check/mod.ts";
+import { checkArgument, takeOptions } from "../check/mod.ts";
 import { ArtifactConflictError, OutputValidationError } from "../errors/mod.ts";
 import { defined, type JsonSchema } from "../json.ts";
 import type { AskOptions, PromptRunResult } from "../session/mod.ts";
@@ -19,7 +19,7 @@ import {
   type ParsedOutput,
 } from "./prompt.ts";
 import type { ArtifactCallOptions, ArtifactManagerOptions } from "./options.ts";
-import { artifactClientKind, checkOpen, checkTask, MANAGER_OPTIONS } from "./options_shape.ts";
+import { artifactClientKind, checkOpen, MANAGER_OPTIONS, takeTask } from "./options_shape.ts";
 import {
   type ArtifactMeta,
   type ArtifactStore,
@@ -67,9 +67,9 @@ export class ArtifactSessionManager implements AsyncDisposable {
   /** Creates a manager on a connected client, which stays yours to shut down. */
   constructor(client: ArtifactClient, options: ArtifactManagerOptions) {
     checkArgument("ArtifactSessionManager", "client", client, artifactClientKind);
-    checkOptions("ArtifactSessionManager", options, MANAGER_OPTIONS);
+    const taken = takeOptions("ArtifactSessionManager", options, MANAGER_OPTIONS);
     this[Symbol.asyncDispose] = () => this.close();
-    const { cwd, store, maxIdleThreads = 16, ...profile } = options;
+    const { cwd, store, maxIdleThreads = 16, ...profile } = taken;
     this.store = store ?? new FileArtifactStore(`${cwd}/.codex-artifacts`);
     const config = { ...profile, cwd, sandbox: "read-only", approvalPolicy: "never" } as const;
     this.#makeThreads = async () => {
@@ -97,10 +97,10 @@ export class ArtifactSessionManager implements AsyncDisposable {
    * with whatever ends a turn. Nothing is stored then.
    */
   async runTask<Spec extends ArtifactTaskSpec>(
-    spec: Spec,
+    task: Spec,
     options: ArtifactCallOptions = {},
   ): Promise<ArtifactTaskResults[Spec["type"]]> {
-    checkTask(spec, options);
+    const spec = takeTask(task, options);
     const { signal } = options;
     const result: ArtifactTaskResult = await (await this.#loaded()).useInTurn(
       spec.artifactId,

@@ -16,6 +16,7 @@ import {
   type Shape,
   shape,
   signal,
+  takeArgument,
   text,
   variants,
 } from "../check/mod.ts";
@@ -76,10 +77,11 @@ export const taskKind: Kind = required(
 
 const CALL_OPTIONS: Shape = shape<ArtifactCallOptions>({ signal });
 
-/** Throws `InvalidArgumentError` when a call of a manager can't be meant. */
-export function checkTask(spec: unknown, options: unknown): void {
-  checkArgument("runTask", "spec", spec, taskKind);
+/** A task as it is now. Throws `InvalidArgumentError` when a call of a manager can't be meant. */
+export function takeTask<Spec extends ArtifactTaskSpec>(given: Spec, options: unknown): Spec {
+  const spec = takeArgument("runTask", "spec", given, taskKind);
   checkOptions("runTask", options, CALL_OPTIONS);
+  return spec;
 }
 
 /** Throws `InvalidArgumentError` when a call of a manager can't be meant. */

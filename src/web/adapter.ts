@@ -4,7 +4,6 @@
  */
 import {
   checkArgument,
-  checkOptions,
   either,
   nothing,
   pauseMilliseconds,
@@ -275,14 +274,14 @@ export class WebAdapter implements AsyncDisposable {
     sessionId: string,
     options: SubscribeOptions = {},
   ): AsyncIterableIterator<WebEvent> {
-    checkOptions("subscribeEvents", options, SUBSCRIBE_OPTIONS);
+    const { after = null, signal } = takeOptions("subscribeEvents", options, SUBSCRIBE_OPTIONS);
     return new Feed<WebEvent>({
       open: async () => ({
-        subscription: await this.openEvents(tenant, sessionId, options.after ?? null),
+        subscription: await this.openEvents(tenant, sessionId, after),
         first: [],
       }),
       pick: (event) => event,
-      signal: options.signal,
+      signal,
     });
   }
 
@@ -295,7 +294,7 @@ export class WebAdapter implements AsyncDisposable {
     sessionId: string,
     options: SubscribeOptions = {},
   ): AsyncIterableIterator<WebApprovalEvent> {
-    checkOptions("subscribeApprovals", options, SUBSCRIBE_OPTIONS);
+    const { after = null, signal } = takeOptions("subscribeApprovals", options, SUBSCRIBE_OPTIONS);
     let told: ToldQuestions;
     const first: WebApprovalEvent[] = [];
     let live: LiveSession;
@@ -303,7 +302,6 @@ export class WebAdapter implements AsyncDisposable {
       open: async () => {
         live = await this.#session(tenant, sessionId);
         told = new this.#work!.does.ToldQuestions();
-        const { after = null } = options;
         if (after === null) first.push(...live.missed(told));
         const subscription = await this.openEvents(tenant, sessionId, after ?? live.log.cursor);
         return { subscription, first };
@@ -313,7 +311,7 @@ export class WebAdapter implements AsyncDisposable {
         if (event.type === "lagged") first.push(...live.missed(told));
         return told.take(event);
       },
-      signal: options.signal,
+      signal,
     });
   }
 

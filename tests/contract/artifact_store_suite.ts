@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { EMPTY_REVISION, revisionOf } from "../../src/artifact/edits.ts";
 import type { ArtifactStore } from "../../src/artifact/store/store.ts";
-import { ArtifactConflictError } from "../../src/errors/mod.ts";
+import { ArtifactConflictError, InvalidArgumentError } from "../../src/errors/mod.ts";
 import { tries } from "../_codex.ts";
 import { test } from "../_harness.ts";
 
@@ -50,6 +50,29 @@ export function storeContract(name: string, place: () => Promise<StorePlace>): v
     });
     assert.deepEqual(await at.open().load("a"), saved);
     assert.equal(await at.open().load("b"), null);
+  });
+
+  check("save() stores what it was given, whatever becomes of it", async (at) => {
+    const store = at.open();
+    const meta = { title: "one" };
+    const given = { text: "one", expectedRevision: EMPTY_REVISION, meta };
+    const first = store.save("a", given);
+    given.text = meta.title = "two";
+    const second = store.save("b", given);
+    given.text = meta.title = given.expectedRevision = "three";
+    assert.deepEqual(
+      (await Promise.all([first, second])).map(({ text, meta }) => [text, meta.title]),
+      [
+        ["one", "one"],
+        ["two", "two"],
+      ],
+    );
+  });
+
+  check("updateMeta() refuses a change that says nothing", async (at) => {
+    const nothing = () => undefined as unknown as { title: string };
+    await assert.rejects(at.open().updateMeta("a", nothing), InvalidArgumentError);
+    assert.equal(await at.open().load("a"), null);
   });
 
   check("an artifact is titled by its id and in markdown until told otherwise", async (at) => {

@@ -1,7 +1,10 @@
 /** What callers give is what it was when they called: what becomes of their objects later was not checked. */
 import assert from "node:assert/strict";
 import {
+  acp,
+  aiSdk,
   AppServer,
+  artifact,
   automation,
   BudgetExceededError,
   Client,
@@ -290,6 +293,17 @@ test("what is checked is what is used: every option is read once", async () => {
         const profile = counting({ timeoutMs: 9_000 }, reads);
         await new web.WebAdapter(counting({ client, cwd, profile }, reads)).close();
       },
+      ArtifactSessionManager: async (reads) => {
+        const store = new artifact.MemoryArtifactStore();
+        const options = counting({ cwd, timeoutMs: 9_000, store }, reads);
+        const documents = new artifact.ArtifactSessionManager(client, options);
+        const task = { type: "passthrough" as const, artifactId: "a", userGoal: "x" };
+        await documents.runTask(counting(task, reads));
+        await documents.close();
+      },
+      codexModel: async (reads) => {
+        await aiSdk.codexModel(client, counting({ cwd, model: "m" }, reads)).close();
+      },
       "automation.spawn": async (reads) => {
         const spec = counting({ prompt: "x", every: 9_000, maxRuns: 1 }, reads);
         await automation.spawn(session, spec).wait();
@@ -312,6 +326,42 @@ test("options that are accessors of a class take effect as others do", async () 
   }
   await onFake({ server: { onTurn: () => {} } }, async ({ session }) => {
     assert.ok(await rejection(session.ask("x", new Options())) instanceof TurnTimeoutError);
+  });
+});
+
+test("an adapter's profile that is changed after the call is the one that was given", async () => {
+  await onFake({}, async ({ client, cwd, server }) => {
+    const started = () => server().received.findLast(({ method }) => method === "thread/start")!;
+    const config = { model_reasoning_summary: "given" };
+    await using model = aiSdk.codexModel(client, { cwd, config });
+    config.model_reasoning_summary = "changed";
+    const text = { type: "text" as const, text: "x" };
+    await model.doGenerate({ prompt: [{ role: "user", content: [text] }] });
+    assert.match(JSON.stringify(started().params), /"given"/);
+
+    const profile = { model: "given" };
+    const [asks, answers] = [new TransformStream(), new TransformStream()];
+    const serving = acp.serve(
+      client,
+      { readable: asks.readable, writable: answers.writable },
+      profile,
+    );
+    profile.model = "changed";
+    const [said, heard] = [asks.writable.getWriter(), answers.readable.getReader()];
+    const calls = [
+      { id: 1, method: "initialize", params: { protocolVersion: 1 } },
+      { id: 2, method: "session/new", params: { cwd, mcpServers: [] } },
+    ];
+    for (const call of calls) {
+      const line = `${JSON.stringify({ jsonrpc: "2.0", ...call })}\n`;
+      void said.write(new TextEncoder().encode(line));
+      while (!new TextDecoder().decode((await heard.read()).value).includes(`"id":${call.id}`));
+    }
+    assert.equal(started().params.model, "given");
+    await said.close();
+    heard.releaseLock();
+    void answers.readable.cancel();
+    await serving;
   });
 });
 

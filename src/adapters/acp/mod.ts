@@ -7,13 +7,13 @@ import { approvalsKind } from "../../approvals/rules/check_rules.ts";
 import {
   callback,
   checkArgument,
-  checkOptions,
   having,
   type Kind,
   required,
   type Shape,
   shape,
   signal,
+  takeOptions,
 } from "../../check/mod.ts";
 import type { Client } from "../../session/mod.ts";
 import { RUN_PROFILE_FIELDS } from "../../session/profile_shape.ts";
@@ -75,8 +75,8 @@ export async function serve(
 ): Promise<void> {
   checkArgument("acp.serve", "client", client, clientKind);
   checkArgument("acp.serve", "streams", streams, streamsKind);
-  checkOptions("acp.serve", profile, SERVE_PROFILE);
+  const given = takeOptions("acp.serve", profile, SERVE_PROFILE);
   // Programs that serve no editor do not load what it takes.
   const { serveAgent } = await import("./agent.ts");
-  await serveAgent(client, streams, profile);
+  await serveAgent(client, streams, given);
 }

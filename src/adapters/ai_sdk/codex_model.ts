@@ -5,11 +5,11 @@
 import {
   callback,
   checkArgument,
-  checkOptions,
   count,
   having,
   required,
   type Shape,
+  takeOptions,
 } from "../../check/mod.ts";
 import type { SessionConfig } from "../../session/mod.ts";
 import { SESSION_CONFIG } from "../../session/profile_shape.ts";
@@ -89,8 +89,8 @@ export interface CodexModel extends AsyncDisposable {
  */
 export function codexModel(client: ModelClient, options: CodexModelOptions): CodexModel {
   checkArgument("codexModel", "client", client, CLIENT);
-  checkOptions("codexModel", options, OPTIONS, true);
-  const { maxConversations = 16, ...config } = options;
+  const taken = takeOptions("codexModel", options, OPTIONS, true);
+  const { maxConversations = 16, ...config } = taken;
   /** Loaded with the first call. */
   let loading: Promise<Model> | undefined;
   const model = () =>

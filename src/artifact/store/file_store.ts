@@ -4,7 +4,7 @@
  */
 import { checkArgument, name, required } from "../../check/mod.ts";
 import type { FileVersions } from "./file_versions.ts";
-import { checkLoad, checkSave, checkUpdate, metaChange, saveChange } from "./record.ts";
+import { checkLoad, checkUpdate, metaChange, saveChange, takeSave } from "./record.ts";
 import type {
   ArtifactMeta,
   ArtifactSave,
@@ -53,8 +53,8 @@ export class FileArtifactStore implements ArtifactStore {
     save: ArtifactSave,
     options: ArtifactStoreOptions = {},
   ): Promise<StoredArtifact> {
-    checkSave(artifactId, save, options);
-    return await (await this.#files()).commit(artifactId, saveChange(save), options);
+    const change = saveChange(takeSave(artifactId, save, options));
+    return await (await this.#files()).commit(artifactId, change, options);
   }
 
   /** Changes what is known about the artifact, never its text. */

@@ -18,7 +18,6 @@ import { type KvDatabase, type KvKey, kvKind, kvPrefixKind, patientKv } from "..
 import {
   type ArtifactChange,
   checkLoad,
-  checkSave,
   checkUpdate,
   decodeArtifact,
   encodeMeta,
@@ -26,6 +25,7 @@ import {
   safeName,
   saveChange,
   storeError,
+  takeSave,
 } from "./record.ts";
 import {
   type ArtifactMeta,
@@ -89,7 +89,7 @@ export class KvArtifactStore implements ArtifactStore {
       shape<KvArtifactStoreOptions>({ prefix: kvPrefixKind }),
     );
     this.#kv = patientKv(kv);
-    this.#prefix = options.prefix ?? ["codex-artifacts"];
+    this.#prefix = [...options.prefix ?? ["codex-artifacts"]];
   }
 
   /** The current version, or `null` when there is none. */
@@ -109,8 +109,8 @@ export class KvArtifactStore implements ArtifactStore {
     save: ArtifactSave,
     options: ArtifactStoreOptions = {},
   ): Promise<StoredArtifact> {
-    checkSave(artifactId, save, options);
-    return await this.#commit(artifactId, saveChange(save), options);
+    const change = saveChange(takeSave(artifactId, save, options));
+    return await this.#commit(artifactId, change, options);
   }
 
   /** Changes what is known about the artifact, never its text. */

@@ -5,10 +5,10 @@
 import {
   type ArtifactChange,
   checkLoad,
-  checkSave,
   checkUpdate,
   metaChange,
   saveChange,
+  takeSave,
 } from "./record.ts";
 import {
   type ArtifactMeta,
@@ -49,8 +49,8 @@ export class MemoryArtifactStore implements ArtifactStore {
     save: ArtifactSave,
     options: ArtifactStoreOptions = {},
   ): Promise<StoredArtifact> {
-    checkSave(artifactId, save, options);
-    return await this.#commit(artifactId, saveChange(save), options);
+    const change = saveChange(takeSave(artifactId, save, options));
+    return await this.#commit(artifactId, change, options);
   }
 
   /** Changes what is known about the artifact, never its text. */

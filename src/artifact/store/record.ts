@@ -15,6 +15,7 @@ import {
   type Shape,
   shape,
   signal,
+  takeArgument,
   text,
 } from "../../check/mod.ts";
 import { ArtifactConflictError, CodexError } from "../../errors/mod.ts";
@@ -81,10 +82,10 @@ export function checkLoad(where: string, artifactId: unknown, options: unknown):
   checkOptions(where, options, OPTIONS);
 }
 
-/** Throws `InvalidArgumentError` when a call of a store can't be meant. */
-export function checkSave(artifactId: unknown, save: unknown, options: unknown): void {
+/** What is to be saved, as it is now. Throws `InvalidArgumentError` when a call of a store can't be meant. */
+export function takeSave(artifactId: unknown, save: ArtifactSave, options: unknown): ArtifactSave {
   checkLoad("save", artifactId, options);
-  checkArgument("save", "save", save, saveKind);
+  return takeArgument("save", "save", save, saveKind);
 }
 
 /** Throws `InvalidArgumentError` when a call of a store can't be meant. */
@@ -122,7 +123,7 @@ export function metaChange(
 ): ArtifactChange {
   return (current) => {
     const changed: unknown = change(current.meta);
-    checkOptions("updateMeta", changed, META);
+    checkOptions("updateMeta", changed, META, true);
     return Promise.resolve({
       ...current,
       meta: mergeMeta(current.meta, changed as Partial<ArtifactMeta>),

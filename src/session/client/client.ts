@@ -6,6 +6,7 @@ import type { ApprovalDecision, PendingApproval } from "../../approvals/mod.ts";
 import {
   checkArgument,
   checkOptions,
+  copied,
   name as nonEmpty,
   refuseNew,
   required,
@@ -366,8 +367,9 @@ export class Client implements AsyncDisposable {
    */
   async login(request: LoginRequest, options: LoginOptions = {}): Promise<Login> {
     // Few programs log in: the others need not load how.
+    const [asked, given] = [copied(request), copied(options)];
     const { login } = await import("./login.ts");
-    return await login(this.runtime, this.#core, request, options);
+    return await login(this.runtime, this.#core, asked, given);
   }
 
   /** Ends the login: the stored one of the user, or the one that `apiKey` gave to this process alone. */

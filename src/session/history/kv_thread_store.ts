@@ -49,7 +49,7 @@ export class KvThreadStore implements ThreadStore {
     checkArgument("KvThreadStore", "kv", kv, kvKind);
     checkOptions("KvThreadStore", options, shape<KvThreadStoreOptions>({ prefix: kvPrefixKind }));
     this.#kv = patientKv(kv);
-    this.#prefix = options.prefix ?? ["codex-threads"];
+    this.#prefix = [...options.prefix ?? ["codex-threads"]];
   }
 
   /** The lines of a thread, or `null` when none are stored. */

@@ -150,7 +150,7 @@ export class KvSessionOwners implements SessionOwners {
       shape<KvSessionOwnersOptions>({ prefix: kvPrefixKind }),
     );
     this.#kv = patientKv(kv);
-    this.#prefix = options.prefix ?? ["codex-web"];
+    this.#prefix = [...options.prefix ?? ["codex-web"]];
   }
 
   /** Takes the session unless another node has it. */

@@ -183,7 +183,7 @@ export class KvSessionStore implements SessionStore {
     checkArgument("KvSessionStore", "kv", kv, kvKind);
     checkOptions("KvSessionStore", options, shape<KvSessionStoreOptions>({ prefix: kvPrefixKind }));
     this.#kv = patientKv(kv);
-    this.#prefix = options.prefix ?? ["codex-web"];
+    this.#prefix = [...options.prefix ?? ["codex-web"]];
   }
 
   /** The session with this id, or `null`. */

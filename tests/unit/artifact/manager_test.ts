@@ -522,3 +522,19 @@ test("runTask() gives back what is stored, also of a text that no file can hold"
   assert.equal(edited.text, (await store.load("a"))!.text);
   await documents.close();
 });
+
+test("a task is what it was when it was given, whatever becomes of its object in line", async () => {
+  const client = new FakeClient((prompt) => {
+    const text = /GOAL:\n(.*)/.exec(prompt)![1]!;
+    return { format: "markdown", title: text, text };
+  });
+  const store = new MemoryArtifactStore();
+  const manager = new ArtifactSessionManager(client, { cwd: "/w", store });
+  const task = { type: "docGenerate" as const, artifactId: "", userGoal: "" };
+  const tasks = ["a", "b", "c"].map((name) => {
+    task.artifactId = task.userGoal = name;
+    return manager.runTask(task);
+  });
+  assert.deepEqual((await Promise.all(tasks)).map(({ artifactId }) => artifactId), ["a", "b", "c"]);
+  for (const name of ["a", "b", "c"]) assert.equal((await store.load(name))!.text, name);
+});
