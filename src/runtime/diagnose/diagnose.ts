@@ -2,6 +2,7 @@
  * Finding out why codex does not work.
  * @module
  */
+import { abortable } from "../../async.ts";
 import { takeOptions } from "../../check/mod.ts";
 import { CodexError, messageOf, RpcError, SpawnError } from "../../errors/mod.ts";
 import { locateCodex } from "../../launch/mod.ts";
@@ -136,8 +137,9 @@ async function ask(config: RuntimeConfig, problems: DiagnosedProblem[]): Promise
     found.home = codexHome ?? null;
     const call = config.signal === undefined ? {} : { signal: config.signal };
     try {
-      found.rulesFiles = await readRulesFiles(core, null);
+      found.rulesFiles = await abortable(readRulesFiles(core, null), config.signal);
     } catch (error) {
+      config.signal?.throwIfAborted();
       problems.push(problemOf(error));
     }
     try {

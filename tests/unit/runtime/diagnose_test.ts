@@ -130,6 +130,21 @@ test("diagnose() rejects with the signal's reason, and only with that", async ()
   await assert.rejects(diagnose({ transport, signal: stop.signal }), /enough/);
 });
 
+test("diagnose() rejects at once, also while it asks for a home that it does not know", {
+  timeoutMs: 10_000,
+}, async () => {
+  const stop = new AbortController();
+  const { transport, server } = memoryTransport({ handshake: false });
+  server.handle("initialize", () => ({ userAgent: "codex/0.104.0" }))
+    .handle("config/read", () => {
+      stop.abort(new Error("enough"));
+      return new Promise(() => {});
+    });
+  const { signal } = stop;
+  await assert.rejects(diagnose({ transport, signal, env: { inherit: [] } }), /enough/);
+  assert.ok(!server.received.some(({ method }) => method === "account/read"));
+});
+
 test("driftOf() reads the methods that a refusal names", () => {
   const known = new Set(["a/b", "c/d"]);
   assert.deepEqual(driftOf("unknown variant `x`, expected one of `a/b`, `e/f`", known), {
