@@ -242,8 +242,10 @@ export class JsonlFileSink implements EventSink {
     const { canRename, unlessMissing } = this.#io!;
     if (!canRename(this.path)) return await this.#moveOn(files);
     if (this.#keep === 0) return await unlessMissing(files.removeFile(this.path));
-    await unlessMissing(files.removeFile(`${this.path}.${this.#keep}`));
-    for (let i = this.#keep - 1; i >= 1; i--) {
+    let last = 1;
+    while (last < this.#keep && await files.size(`${this.path}.${last}`) !== null) last++;
+    await unlessMissing(files.removeFile(`${this.path}.${last}`));
+    for (let i = last - 1; i >= 1; i--) {
       await unlessMissing(files.rename(`${this.path}.${i}`, `${this.path}.${i + 1}`));
     }
     await unlessMissing(files.rename(this.path, `${this.path}.1`));

@@ -114,6 +114,17 @@ test("JsonlFileSink puts full files aside and keeps the newest", async () => {
   assert.equal(sink.lost, 0);
 });
 
+test("JsonlFileSink keeps all files where it is told so", async () => {
+  await using dir = await tempDir();
+  const path = join(dir.path, "log.jsonl");
+  const sink = new JsonlFileSink(path, { maxBytes: 1, keep: Number.MAX_SAFE_INTEGER });
+  for (let seq = 1; seq <= 9; seq++) void sink.write(envelope(seq));
+  await sink.close();
+  const names = ["", ".1", ".2", ".3", ".4", ".5", ".6", ".7", ".8"];
+  const kept = await Promise.all(names.map((name) => seqs(path + name)));
+  assert.deepEqual(kept.flat(), [9, 8, 7, 6, 5, 4, 3, 2, 1]);
+});
+
 test("JsonlFileSink counts what an earlier run has written", async () => {
   await using dir = await tempDir();
   const path = join(dir.path, "log.jsonl");
