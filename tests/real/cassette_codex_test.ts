@@ -3,11 +3,11 @@ import assert from "node:assert/strict";
 import { Client, quickRun } from "../../mod.ts";
 import { Cassette, script, ScriptedModel } from "../../src/testing/mod.ts";
 import type { ClientConfig } from "../../src/runtime/config.ts";
-import { CODEX_VERSIONS, codexPath } from "../_codex.ts";
+import { CODEX_VERSIONS, codexes, codexPath } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
 
-const { say, exec } = script;
+const { say, exec, applyPatch } = script;
 
 for (const version of CODEX_VERSIONS) {
   test(`cassette: a prompt to codex ${version} plays back without it`, async () => {
@@ -71,6 +71,37 @@ for (const version of CODEX_VERSIONS) {
     const replay = Cassette.load(recorder.toString()).replay();
     assert.deepEqual(await talk(replay.clientConfig(), dir.path), ["done one", "done two"]);
     assert.deepEqual(asked, ["command", "command"]);
+    replay.assertComplete();
+  });
+}
+
+for (const version of codexes(...CODEX_VERSIONS, "0.145.0")) {
+  test(`cassette: a patch that was accepted with codex ${version} is accepted in the replay`, async () => {
+    await using dir = await tempDir();
+    const talk = async (config: ClientConfig) => {
+      await using client = await Client.connect({
+        ...config,
+        approvals: () => ({ decision: "accept" }),
+      });
+      await using session = await client.startSession({
+        cwd: dir.path,
+        approvalPolicy: "untrusted",
+        sandbox: "workspace-write",
+        allowPrivilegedEscalation: true,
+      });
+      const { items } = await session.ask("one");
+      return items.flatMap((item) => item.type === "fileChange" ? [item.status] : []);
+    };
+    const patch = "*** Begin Patch\n*** Add File: a\n+1\n*** Add File: b\n+1\n*** End Patch";
+    const recorder = await (async () => {
+      await using model = await ScriptedModel.start([applyPatch(patch), say("done")]);
+      const config = model.clientConfig({ codexPath: await codexPath(version) });
+      const recorder = Cassette.record(config);
+      assert.deepEqual(await talk(recorder.clientConfig()), ["completed"]);
+      return recorder;
+    })();
+    const replay = Cassette.load(recorder.toString()).replay();
+    assert.deepEqual(await talk(replay.clientConfig()), ["completed"]);
     replay.assertComplete();
   });
 }

@@ -7,7 +7,14 @@
  * answer the call itself.
  * @module
  */
-import { isJsonObject, type JsonObject, type JsonValue, stringOf } from "../../json.ts";
+import {
+  base64,
+  isJsonObject,
+  type JsonObject,
+  type JsonValue,
+  memberOf,
+  stringOf,
+} from "../../json.ts";
 import { CassetteDivergenceError } from "./cassette_divergence_error.ts";
 import { type CassetteClosed, type CassetteMessage, inJson } from "./cassette_format.ts";
 
@@ -79,6 +86,9 @@ export class Tape {
     if (id === undefined) return [];
     const answer = this.#answers[method];
     if (answer !== undefined) return [{ line: JSON.stringify({ id, result: answer(params) }) }];
+    if (method === "fs/readFile") {
+      return [{ line: JSON.stringify({ id, result: { dataBase64: base64(this.#patches()) } }) }];
+    }
     if (!LOOK_UPS.includes(method)) throw this.#divergence(method, params);
     const error = { code: -32601, message: "The cassette does not hold this look-up." };
     return [{ line: JSON.stringify({ id, error }) }];
@@ -92,6 +102,27 @@ export class Tape {
         !LOOK_UPS.includes(slot.method)
       )
       .map(({ line, method }) => ({ line, method }));
+  }
+
+  /**
+   * The part of a thread's file that this library reads before it accepts a patch of codex up to 0.145, which tells only a part
+   * of some: the recorded client has seen there that nothing else was in those that it accepted.
+   */
+  #patches(): Uint8Array {
+    const lines = this.#slots.flatMap(({ kind, needs, message }) => {
+      const asked = kind === "answer" && needs !== null ? this.#slots[needs]! : null;
+      if (asked?.method !== "item/fileChange/requestApproval") return [];
+      if (!/^"accept/.test(answerOf(message))) return [];
+      const call_id = stringOf(asked.message, "params", "itemId");
+      const item = this.#slots.find(({ method, message }) =>
+        method === "item/started" && stringOf(message, "params", "item", "id") === call_id
+      );
+      const changes = memberOf(item?.message ?? {}, "params", "item", "changes");
+      const input = "*** Update File:\n".repeat(Array.isArray(changes) ? changes.length : 0);
+      const payload = { type: "custom_tool_call", call_id, input };
+      return [JSON.stringify({ type: "response_item", payload })];
+    });
+    return new TextEncoder().encode(lines.join("\n"));
   }
 
   #find(kind: "request" | "notification", method: string, params: JsonObject): Slot | null {
