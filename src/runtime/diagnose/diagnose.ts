@@ -224,13 +224,17 @@ function permissions(config: RuntimeConfig, path: string | null): DiagnosedPermi
   const flags: DiagnosedFlag[] = [];
   const add = (flag: string, purpose: string, granted: boolean) =>
     flags.push({ flag, purpose, granted });
-  if (config.transport?.type === "websocket") {
-    const address = hostOf(config.transport.url);
+  const { transport = { type: "stdio" } } = config;
+  if (transport.type === "websocket") {
+    const address = hostOf(transport.url);
     if (address !== null) {
       add(`--allow-net=${address}`, "reach the server", probe.net(address));
     }
-  } else if (config.transport?.type !== "custom") {
-    const command = path ?? "codex";
+  } else if (transport.type === "unix") {
+    add(`--allow-read=${transport.path}`, "reach the server", probe.read(transport.path));
+    add(`--allow-write=${transport.path}`, "reach the server", probe.write(transport.path));
+  } else if (transport.type === "stdio" || transport.type === "command") {
+    const command = transport.type === "stdio" ? path ?? "codex" : transport.command[0]!;
     add(`--allow-run=${command}`, "start codex", probe.run(command));
     add("--allow-env", "pass the environment on to codex", probe.env());
   }

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import process from "node:process";
 import { RpcError } from "../../../src/errors/mod.ts";
+import type { TransportConfig } from "../../../src/runtime/config.ts";
 import type { JsonObject } from "../../../src/json.ts";
 import { diagnose } from "../../../src/runtime/namespace.ts";
 import { driftOf, loginOf } from "../../../src/runtime/diagnose/answers.ts";
@@ -50,6 +51,24 @@ test("diagnose() lists each permission that codex and its sessions need", async 
     permissions.flags.map(({ flag }) => flag),
     ["--allow-read=/w", "--allow-write=/w", "--allow-read"],
   );
+});
+
+test("diagnose() names what a connection needs, not what starting codex would", async () => {
+  const needs = async (transport: TransportConfig) =>
+    (await diagnose({ transport, processCwd: "/w" })).permissions.flags
+      .flatMap(({ flag }) => /\/w$|-read$/.test(flag) ? [] : [flag]);
+  assert.deepEqual(await needs({ type: "unix", path: "/no/socket" }), [
+    "--allow-read=/no/socket",
+    "--allow-write=/no/socket",
+  ]);
+  assert.deepEqual(await needs({ type: "command", command: ["/no/ssh", "host", "codex"] }), [
+    "--allow-run=/no/ssh",
+    "--allow-env",
+  ]);
+  assert.deepEqual(await needs({ type: "daemon", codexHome: "/no" }), []);
+  assert.deepEqual(await needs({ type: "websocket", url: "ws://127.0.0.1:1" }), [
+    "--allow-net=127.0.0.1:1",
+  ]);
 });
 
 test("diagnose() says when nobody is logged in, unless the provider needs no login", async () => {
