@@ -94,8 +94,9 @@ export function unchecked(
       try {
         if (key === "pattern" && typeof sub === "string") Pattern.read(sub);
         if (key === "patternProperties") Object.keys(sub ?? {}).forEach(Pattern.read);
-        if (UNKNOWN.test(key) || (key === "$ref" && followPointer(root, `${sub}`) === undefined)) {
-          throw new RangeError("it");
+        if (UNKNOWN.test(key)) throw new RangeError("it");
+        if (key === "$ref" && followPointer(root, `${sub}`) === undefined) {
+          throw new RangeError("a reference elsewhere");
         }
       } catch (error) {
         return { path: at, message: `${messageOf(error)} can't be checked` };

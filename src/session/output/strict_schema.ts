@@ -42,6 +42,7 @@ const CHECKED_AFTERWARDS: ReadonlySet<string> = new Set([
 const KEPT: ReadonlySet<string> = new Set([
   "title",
   "description",
+  "$ref",
   "type",
   "enum",
   "const",
@@ -83,7 +84,7 @@ const TYPES: ReadonlySet<string> = new Set([
  * say nothing about more keys are closed, keys with a default are required, `oneOf` becomes `anyOf`, annotations go.
  */
 export function strictSchema(schema: JsonObject): StrictSchema {
-  const walk = new Walk(schema);
+  const walk = new Walk();
   const sent = walk.node(schema, "$");
   const root = isJsonObject(sent) && typeof sent["$ref"] === "string"
     ? followPointer(schema, sent["$ref"])
@@ -96,11 +97,6 @@ export function strictSchema(schema: JsonObject): StrictSchema {
 
 class Walk {
   readonly issues: OutputIssue[] = [];
-  readonly #root: JsonObject;
-
-  constructor(root: JsonObject) {
-    this.#root = root;
-  }
 
   report(path: string, message: string): void {
     this.issues.push({ path, message });
@@ -161,12 +157,6 @@ class Walk {
       case "anyOf":
       case "oneOf":
         sent["anyOf"] = this.#alternatives(value, at);
-        return;
-      case "$ref":
-        if (typeof value !== "string" || followPointer(this.#root, value) === undefined) {
-          this.report(at, "a reference must lead to a schema inside this document");
-        }
-        sent[key] = value;
         return;
       case "additionalProperties":
         if (value !== false) {

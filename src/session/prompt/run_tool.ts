@@ -71,7 +71,7 @@ export async function runTool(
     // The model's mistake, not the tool's: nobody but the model is told.
     if (!checked.ok) return failed(misfit(checked.issues), null);
     if (context.signal.aborted) return failed("The turn has ended.", null);
-    return { ...shapeResult(await tool.run(checked.value, context)), error: null };
+    return { ...await shapeResult(await tool.run(checked.value, context)), error: null };
   } catch (error) {
     const why = messageOf(error).slice(0, MAX_TOOL_TEXT);
     // A warning tells the script of it, and whoever the script lets listen.
@@ -136,9 +136,9 @@ export interface ShapedResult {
 }
 
 /** Shapes what a tool gave back. Throws when it can't be shown. */
-function shapeResult(output: unknown): ShapedResult {
+async function shapeResult(output: unknown): Promise<ShapedResult> {
   const parts: ToolContent[] = isToolResult(output)
-    ? output.content.map(checkPart)
+    ? await Promise.all(output.content.map(checkPart))
     : [{ type: "text", text: textOf(output) }];
   const success = isToolResult(output) ? output.success ?? !saysError(output as object) : true;
   if (typeof success !== "boolean") throw new TypeError(`success is ${kindOf(success)}`);
@@ -176,17 +176,21 @@ function saysError(output: { isError?: unknown }): boolean {
   return output.isError === true;
 }
 
-function checkPart(part: ToolContent, index: number): ToolContent {
-  const [key, value]: [string, unknown] = part.type === "text"
-    ? ["text", part.text]
-    : ["url", part.url];
+async function checkPart(part: ToolContent, index: number): Promise<ToolContent> {
+  const isText = part.type === "text";
+  const value: unknown = isText ? part.text : part.url;
   if (typeof value !== "string") {
-    throw new TypeError(`content[${index}].${key} must be a string, received ${kindOf(value)}`);
+    throw new TypeError(
+      `content[${index}].${isText ? "text" : "url"} must be a string, received ${kindOf(value)}`,
+    );
   }
-  if (part.type === "image" && value.length > MAX_IMAGE_CHARACTERS) {
+  if (isText) return part;
+  if (value.length > MAX_IMAGE_CHARACTERS) {
     throw new TypeError(`content[${index}] is an image of more than ${MAX_IMAGE_CHARACTERS} bytes`);
   }
-  return part;
+  // Codex leaves out what it can't use, and the tool's text along with it.
+  const { imageDataUrl } = await import("./media.ts");
+  return { ...part, url: await imageDataUrl(value) };
 }
 
 /** The text of any value: strings as they are, the rest as JSON, with a text for what JSON lacks. */

@@ -36,6 +36,8 @@ function cyclic(): unknown {
   return Object.assign(value, { self: value, map, twice: [one, one] });
 }
 
+const GIF = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7";
+
 test("what a tool gives back is shaped for the server", async () => {
   const text = (value: string, success = true) => ({
     contentItems: [{ type: "inputText", text: value }],
@@ -49,8 +51,8 @@ test("what a tool gives back is shaped for the server", async () => {
     [7, text("7")],
     [Promise.resolve("later"), text("later")],
     [{ content: [{ type: "text", text: "x" }] }, text("x")],
-    [{ content: [{ type: "image", url: "data:," }], success: false }, {
-      contentItems: [{ type: "inputImage", imageUrl: "data:," }],
+    [{ content: [{ type: "image", url: `${GIF}\n` }], success: false }, {
+      contentItems: [{ type: "inputImage", imageUrl: GIF }],
       success: false,
     }],
     [{ content: "is data here" }, text('{"content":"is data here"}')],
@@ -391,7 +393,7 @@ test("an image that is too large is told to the model in the place of the result
     content: [{ type: "image" as const, url: "x".repeat(length) }],
   });
   const run = (length: number) => runTool({ t: tool(() => image(length)) }, "t", {}, CONTEXT);
-  assert.equal((await run(1_000))["response"]["success"], true);
+  assert.doesNotMatch(JSON.stringify(await run(1_000)), /is an image of more than/);
   const { response } = await run(64 * 1024 * 1024);
   assert.equal(response["success"], false);
   assert.match(JSON.stringify(response), /is an image of more than/);
@@ -399,6 +401,20 @@ test("an image that is too large is told to the model in the place of the result
   const text = { content: [{ type: "text" as const, text: "x".repeat(64 * 1024 * 1024) }] };
   const cut = await runTool({ t: tool(() => text) }, "t", {}, CONTEXT);
   assert.equal(cut.response["success"], true);
+});
+
+test("an image that codex would leave out is the tool's failure, and its author is told", async () => {
+  for (
+    const url of ["https://x.example/a.png", "file:///a.png", "data:image/gif;base64,AAAA", "a.png"]
+  ) {
+    const result = {
+      content: [{ type: "text" as const, text: "x" }, { type: "image" as const, url }],
+    };
+    const { response, error } = await runTool({ t: tool(() => result) }, "t", {}, CONTEXT);
+    assert.equal(response["success"], false);
+    assert.match(String(error), /`url` must be a PNG, JPEG, GIF or WebP image/);
+    assert.doesNotMatch(JSON.stringify([response, String(error)]), /example|AAAA/);
+  }
 });
 
 test("toolSpecsOf() refuses a pattern that no call can be held against in bounded time", async () => {
@@ -416,8 +432,8 @@ test("toolSpecsOf() refuses a pattern that no call can be held against in bounde
   });
   for (
     const [unchecked, path] of [
-      [{ $ref: "Node" }, /a\.\$ref: it can't/],
-      [{ $ref: "#/$defs/no" }, /a\.\$ref: it can't/],
+      [{ $ref: "Node" }, /a\.\$ref: a reference elsewhere can't/],
+      [{ $ref: "#/$defs/no" }, /a\.\$ref: a reference elsewhere can't/],
       [{ unevaluatedProperties: false }, /unevaluatedProperties: it can't/],
       [{ patternProperties: { "(?P<x>a)": {} } }, /patternProperties: what is no RegExp can't/],
     ] as const
