@@ -6,6 +6,7 @@
 import { isJsonObject, type JsonObject, type JsonValue, memberOf, stringOf } from "../../json.ts";
 import type { RulesFile } from "../../permissions/mod.ts";
 import { canRead, listDirectory, pathKind, readTextFile } from "../../platform/mod.ts";
+import { redactText } from "../../redact.ts";
 import type { RuntimeCore } from "../core.ts";
 import { type Call, refusedBy, textThere } from "./server_text.ts";
 
@@ -70,8 +71,9 @@ function allowedByRules(text: string): string[] {
     // Words but those before an `=` are expressions. A rule that says nothing allows.
     const isPlain = !/\b[a-z]\w*\b(?!\s*=)/i.test(given);
     if (isPlain && /(?:^|,)\s*decision\s*=\s*0+\s*(?:,|$)/.test(given)) return "";
-    const pattern = /\b(?:pattern|host)\s*=\s*(\[[^\]]{0,400}\]|"[^"]{0,400}")/;
-    allows.push(pattern.exec(text.slice(at, at + call.length))?.[1] ?? UNREAD);
+    const pattern = /\b(?:pattern|host)\s*=\s*(\[[^\]]{0,400}\]|"[^"]*")/;
+    // Codex remembers whole command lines, what they hold of secrets included.
+    allows.push(redactText(pattern.exec(text.slice(at, at + call.length))?.[1] ?? UNREAD));
     return "";
   });
   // Whether a lone return ends a comment is for codex to say.

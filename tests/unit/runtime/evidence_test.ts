@@ -69,6 +69,9 @@ test("what is not plainly a rule that asks or forbids may allow, however it is w
         [],
       ],
       [`# prefix_rule(pattern = ["rm"])`, []],
+      [`prefix_rule(pattern = ["curl", "-H", "Authorization: Bearer hunter2-hunter2-hunter2"])`, [
+        `["curl", "-H", "Authorization: [redacted]"]`,
+      ]],
     ] as const
   ) assert.deepEqual(await allowsOf(rules), allows, rules);
   for (const flood of [`\\"`, `"""\n`, `'\n`, "rule(", "a", "a ", "rule "]) {
