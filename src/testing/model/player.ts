@@ -149,6 +149,9 @@ class Player {
         await until(new Promise(() => {}), this.#signal);
         await this.cut();
         return true;
+      default:
+        // Scripts in prompts are JSON, which nobody has checked.
+        throw new TypeError(`there is no script step ${JSON.stringify(step)}`);
     }
   }
 
@@ -243,7 +246,7 @@ function encodeEvent(data: JsonObject): string {
 /** The deltas that a message is streamed in. */
 export function deltasOf(text: string | readonly string[], chunkSize?: number): readonly string[] {
   if (typeof text !== "string") return text;
-  if (chunkSize === undefined) return text === "" ? [] : [text];
+  if (chunkSize === undefined || !(chunkSize >= 1)) return text === "" ? [] : [text];
   const deltas: string[] = [];
   const characters = Array.from(text);
   for (let at = 0; at < characters.length; at += chunkSize) {

@@ -259,3 +259,13 @@ test("options that no step could play are refused where the script is written", 
     ]
   ) assert.throws(step, /Did you mean/);
 });
+
+test("a script in a prompt with what is no step is answered 400, and ends", async () => {
+  await using model = await ScriptedModel.start();
+  const prompt =
+    '<<model:[[{"type":"sya","text":"x"}],[{"type":"message","text":"whole","chunkSize":0}]]>>';
+  const unknown = await ask(model, prompt);
+  assert.equal(unknown.status, 400);
+  assert.match(await unknown.text(), /there is no script step.*sya/);
+  assert.match(await (await ask(model, prompt)).text(), /"delta":"whole"/);
+});
