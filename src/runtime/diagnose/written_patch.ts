@@ -120,9 +120,11 @@ export function sectionsOf(call: JsonObject): number {
   const args = call["arguments"];
   // Codex reads them with a parser of its own: what this one can't read has no section that counts.
   const whole = typeof args === "string" ? { ...call, arguments: parsed(args) } : call;
+  // The blanks before a section are looked for from its stars: from each of them, the rest of the blanks would be read again.
   return textsIn(whole).reduce(
     (sum, text) =>
-      sum + (text.match(/^[\s\u0085]*\*\*\* *(?:Add|Delete|Update) File:/gim)?.length ?? 0),
+      sum +
+      text.split(/\*{3}(?<=^[\s\u0085]*\*{3}) *(?:Add|Delete|Update) File:/im).length - 1,
     0,
   );
 }

@@ -28,7 +28,7 @@ function toolSchema(name: string, { inputSchema }: DynamicTool): JsonObject {
     throw new InvalidArgumentError("tools", {
       argument: path,
       received: message,
-      accepts: "another schema",
+      accepts: "another",
       sentence: `${path}: ${message}`,
     });
   }

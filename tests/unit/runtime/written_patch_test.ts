@@ -34,6 +34,14 @@ test("sectionsOf() counts whatever codex may take for a change of a file", () =>
   for (const [item, count] of cases) assert.equal(sectionsOf(item), count, JSON.stringify(item));
 });
 
+test("sectionsOf() takes a time that grows with the text only", () => {
+  const began = performance.now();
+  for (const part of ["\n", " \n", "*** ", " ", "***  \n", "\u2028"]) {
+    sectionsOf(call(part.repeat(200_000)));
+  }
+  assert.ok(performance.now() - began < 5_000);
+});
+
 test("openCalls() finds the calls of an id since its last answer", () => {
   const before = line(call(TWO)) + line(answer);
   assert.deepEqual(openCalls(before, "c"), []);
