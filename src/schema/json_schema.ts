@@ -96,7 +96,7 @@ export function unchecked(
         if (key === "patternProperties") Object.keys(sub ?? {}).forEach(Pattern.read);
         if (UNKNOWN.test(key)) throw new RangeError("it");
         if (key === "$ref" && followPointer(root, `${sub}`) === undefined) {
-          throw new RangeError("a reference elsewhere");
+          throw new RangeError("an outer reference");
         }
       } catch (error) {
         return { path: at, message: `${messageOf(error)} can't be checked` };

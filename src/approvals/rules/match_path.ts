@@ -115,7 +115,7 @@ function plainHost(host: string): string {
   let text = host.trim().toLowerCase();
   if (text.startsWith("[")) text = text.slice(1).replace(/\](?::\d+)?$/, "");
   else if (/^[^:]*:\d+$/.test(text)) text = text.replace(/:\d+$/, "");
-  return text.replace(/\.+$/, "");
+  return text.replace(/(?<!\.)\.+$/, "");
 }
 
 /** As browsers spell it. */

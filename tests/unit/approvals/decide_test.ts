@@ -643,3 +643,12 @@ test("decide() changes files outside of the workspace only where a rule says so"
     assert.equal(says({ workspace: null }), "allow", name);
   }
 });
+
+test("a host takes no longer to be judged than it is long", () => {
+  const url = `https://a${".".repeat(60_000)}x/`;
+  const change = { mode: "url", url, elicitationId: "e", requestedSchema: null };
+  const begun = performance.now();
+  const { effect } = decide({ rules: [allow({ host: "a" })] }, requestOf(ELICITATION, change));
+  assert.equal(effect, "ask");
+  assert.ok(performance.now() - begun < 2_000);
+});

@@ -432,8 +432,8 @@ test("toolSpecsOf() refuses a pattern that no call can be held against in bounde
   });
   for (
     const [unchecked, path] of [
-      [{ $ref: "Node" }, /a\.\$ref: a reference elsewhere can't/],
-      [{ $ref: "#/$defs/no" }, /a\.\$ref: a reference elsewhere can't/],
+      [{ $ref: "Node" }, /a\.\$ref: an outer reference can't/],
+      [{ $ref: "#/$defs/no" }, /a\.\$ref: an outer reference can't/],
       [{ unevaluatedProperties: false }, /unevaluatedProperties: it can't/],
       [{ patternProperties: { "(?P<x>a)": {} } }, /patternProperties: what is no RegExp can't/],
     ] as const
