@@ -65,9 +65,9 @@ export class Answering {
     return { serverVersion, realPath: this.#options.realPath, now: new Date(this.now()) };
   }
 
-  /** Sends a decision; one that does not fit becomes the fail-closed answer. */
+  /** Sends a decision, where there is none yet; one that does not fit becomes the fail-closed answer. */
   send(pending: PendingCall, decision: ApprovalDecision, ruling: Ruling): void {
-    if (pending.settled) return;
+    if (pending.settled || pending.held) return;
     const answer = wireAnswer(pending.request, decision, this.context());
     if (answer.type === "invalid") {
       if (ruling.by === "handler") {

@@ -170,6 +170,7 @@ export class Judging {
       const ask = () => handler(request, { signal: pending.signal });
       decision = await (pending.gate?.within?.(ask) ?? ask());
     } catch (error) {
+      if (pending.held) return;
       if (pending.signal.aborted) return this.#answering.failClosed(pending, "aborted");
       this.#answering.tell(pending, `The approval handler threw: ${messageOf(error)}`);
       return this.#answering.failClosed(pending, "handlerThrew");

@@ -58,6 +58,27 @@ test("an acceptance waits for what was asked together with it, and is taken back
   assert.deepEqual([alone, first, second], [ACCEPTED, DECLINED, DECLINED]);
 });
 
+test("of two answers to one question the first counts, also while it is held", async () => {
+  const words = ["accept", "decline", "throw"] as const;
+  for (const later of words) {
+    const heard = Promise.withResolvers<void>();
+    const b = bench({
+      approvals: (request) => {
+        assert.equal(b.broker.answer(request.id, { decision: "accept" }), true);
+        if (later === "throw") throw new Error("too late");
+        return { decision: later };
+      },
+      heardAll: () => heard.promise,
+    });
+    const replies = b.send(COMMAND, command("ls"));
+    await settle();
+    assert.deepEqual(replies, [], later);
+    heard.resolve();
+    await settle();
+    assert.deepEqual([replies, b.audits.length], [ACCEPTED, 1], later);
+  }
+});
+
 test("what was accepted in time is not refused for the time that it is held", async () => {
   const heard = Promise.withResolvers<void>();
   const b = bench({ approvals: accept, heardAll: () => heard.promise });
