@@ -227,7 +227,11 @@ export type ReviewTarget =
   /** Whatever these words ask for. */
   | { type: "custom"; instructions: string };
 
-/** Options of {@linkcode Session.review}. Model, effort and policy of its own need codex 0.145. */
+/**
+ * Options of {@linkcode Session.review}. Model, effort and policy of its own need codex 0.145. Codex asks nobody about what its
+ * reviewer does: where hooks or approvals are to see all of that, a review is a `PolicyError`, unless it has
+ * `approvalPolicy: "on-request"`.
+ */
 export type ReviewOptions<Schema extends object = StandardSchemaV1> = Omit<
   AskOptions<Schema>,
   "attachments" | "hooks" | "mode" | "retry"

@@ -324,6 +324,8 @@ export class SessionThread {
       },
       span: (params) => this.settings.span(this.threadId, params, this.#heldIn),
       hookRun: (profile, signal) => this.#hookRun(profile, signal),
+      answerers,
+      effective: (profile) => this.settings.effective(profile),
       begin: (hooks) => this.gate.begin(hooks, mayLeaveSandbox(this.settings.policy)),
       settle: (what, profile) => this.settings.settle(this.threadId, what, profile),
       reopen: async (goals) => (await anew()).reopen(this.connection, this, goals),

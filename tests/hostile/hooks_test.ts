@@ -202,6 +202,31 @@ for (const version of CODEX_VERSIONS) {
         }
       }
     });
+
+    await t.step(
+      "a review, of which codex asks nothing, is refused where somebody is to see it",
+      async () => {
+        const call = (): plugin.HookAction => ({ type: "block", reason: "no" });
+        const rules = [{ effect: "deny" as const, command: ["touch"] }];
+        const instructions = testing.script.inPrompt([exec("touch reviewed"), "fine"]);
+        const target = { type: "custom" as const, instructions };
+        for (
+          const guard of [
+            { hooks: { pre: [{ name: "guard", phases: ["preToolUse" as const], call }] } },
+            { approvals: { rules } },
+            {},
+          ]
+        ) {
+          const place = await w.session(guard);
+          await assert.rejects(place.session.review(target), PolicyError);
+          assert.equal(place.has("reviewed"), false);
+        }
+        // What stays in the sandbox is asked about by nobody there either.
+        const free = await w.session({ approvalPolicy: "on-request" });
+        await free.session.review(target, { timeoutMs: 60_000 });
+        assert.equal(free.has("reviewed"), true);
+      },
+    );
   });
 }
 

@@ -6,6 +6,7 @@ import {
   BudgetExceededError,
   EmptyAnswerError,
   type PartialTurn,
+  PolicyError,
   TurnInterruptedError,
   TurnTimeoutError,
 } from "../../errors/mod.ts";
@@ -35,6 +36,10 @@ export type AskForOutput = (prompt: string, options: AskOptions) => Promise<Prom
 
 const OUTPUT_PROMPT =
   "Give the findings of the review that you have just made, all of them and nothing else, in the form that the schema asks for.";
+
+const UNASKED =
+  "Codex's reviewer asks about nothing that it does, so hooks and approvals would not see it. " +
+  'Give the review `approvalPolicy: "on-request"`, or use another session.';
 
 /** Reviews; with a schema the findings are asked for in a turn after it. */
 export async function review(
@@ -79,6 +84,8 @@ async function reviewTurn(
   started: (run: TurnRun) => void,
 ): Promise<{ result: ReviewResult; meter: RunMeter; run: TurnRun }> {
   const { core, threadId, turns } = host;
+  // Whatever the thread's policy is, codex has its reviewer ask about nothing (0.104 to 0.169).
+  if (isWatched(host, profile)) throw new PolicyError(UNASKED);
   const hooks = host.hookRun(profile, signal);
   const prompt = target.type === "custom" ? target.instructions : `Review: ${describe(target)}`;
   const asked = await hooks.pre("preRun", { prompt });
@@ -136,6 +143,15 @@ async function reviewTurn(
     if (!signal.aborted) await told;
     throw error;
   }
+}
+
+/** Whether hooks or approvals are to see all that a turn with this profile does: old versions are made to ask about more than it says. */
+function isWatched({ answerers, effective }: ThreadHost, profile: ResolvedProfile): boolean {
+  const { approvalPolicy, toolHooks } = effective(profile);
+  if (toolHooks || profile.approvalPolicy === "untrusted") return true;
+  const asked = { approvalPolicy: profile.approvalPolicy, sandboxed: true };
+  return approvalPolicy === "untrusted" &&
+    (answerers.rules?.unheardApprovals(answerers.all, asked) ?? null) !== null;
 }
 
 /** What there is of a turn that has not begun. */

@@ -5,9 +5,11 @@
 import { UnsupportedError } from "../../errors/mod.ts";
 import { type Feature, featureSince, supports } from "../../protocol/mod.ts";
 import type { JsonObject } from "../../json.ts";
+import type { EffectivePolicy } from "../../permissions/mod.ts";
 import type { HookRun } from "../../plugin/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
 import type { ResolvedProfile, SessionConfig } from "../profile.ts";
+import type { SessionAnswerers } from "../policy/answerers.ts";
 import type { AgentThread } from "../policy/sub_agents.ts";
 import type { AgentSpan } from "../telemetry/agent_span.ts";
 import type { ThreadTurns } from "../turn/thread_turns.ts";
@@ -65,6 +67,10 @@ export interface ThreadHost {
   hookRun(profile: ResolvedProfile, signal: AbortSignal): HookRun;
   /** Turns begin that the hooks of this run have a say in. */
   begin(hooks: HookRun): void;
+  /** What a turn with this profile may do. Throws what the profile may not ask for. */
+  effective(profile: ResolvedProfile): EffectivePolicy;
+  /** Who answers its questions. */
+  readonly answerers: SessionAnswerers;
   /** Gives the thread the settings of this profile: those of a turn stick to it. Throws when this codex can't. */
   settle(what: string, profile: ResolvedProfile): Promise<void>;
   /** Resumes the thread, with goals or without. */

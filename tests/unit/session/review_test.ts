@@ -25,6 +25,7 @@ test("a review that is stopped while it is stored asks for no findings, and so d
       profile: { limits: {}, timeoutMs: 1, outputSchema: null, model: null, attachments: [] },
       listeners: { emit: null },
       hookRun: () => ({ pre: () => Promise.resolve({}), post: () => Promise.resolve() }),
+      effective: () => ({ approvalPolicy: "never" }),
       settle: () => Promise.resolve(),
       begin: () => {},
       checkpoints: null,
