@@ -165,7 +165,7 @@ export class SessionSettings {
   #decided: DecidedPolicy;
   /** What the last turn was sent. */
   #sent: DecidedPolicy;
-  /** What the thread runs with, as sent with its last turn. */
+  /** What the thread runs with, as sent since it was opened; `{}`: it is not known. */
   #settings: JsonObject | null = null;
   /** What its turns run with that say nothing of it. */
   #told: ToldSettings;
@@ -271,14 +271,16 @@ export class SessionSettings {
       turn.outputSchema,
       sticky,
     );
-    this.#settings = settingsOf(params);
+    const settings = settingsOf(params);
+    // Of a prompt that is refused 0.125 keeps them, and 0.169 does not.
+    this.#settings = supports(this.#core.server.version, "threadSettings") ? {} : settings;
     const { mode } = profile;
     // Until the server has answered, it may be in either mode.
     if (mode !== this.#told.mode) this.#told = { ...this.#told, mode: null };
     return {
       params,
       leaves: mayLeaveSandbox({ ...decided.effective, acceptedCommands }),
-      accepted: () => this.#told = { ...this.#told, mode },
+      accepted: () => [this.#told, this.#settings] = [{ ...this.#told, mode }, settings],
     };
   }
 
@@ -323,6 +325,7 @@ export class SessionSettings {
       assertSupported(core, what, "threadSettings");
     }
     this.#sent = decided;
+    this.#settings = {};
     await core.call("thread/settings/update", { threadId, ...settings });
     this.#settings = settings;
     this.#told = { ...this.#told, mode: "default" };
@@ -360,14 +363,10 @@ export class SessionSettings {
     confirmProfile(profile, result);
     this.#decided = decided;
     this.#sent = decided;
+    this.#settings = null;
     this.#told = toldSettings(result, method === "thread/start");
     this.#broughtModel = false;
     return result;
-  }
-
-  /** The thread was resumed: what was sent with its turns counts no more. */
-  forget(): void {
-    this.#settings = null;
   }
 
   /** The server tells what the thread may do now. Throws when that is more than the turn was sent with. */
@@ -390,6 +389,7 @@ export class SessionSettings {
 
   /** Somebody else has changed what the thread may do: until the next turn of this session says it all again. */
   distrust(): void {
+    this.#settings = {};
     this.policy = { ...this.policy, acceptedCommands: "mayLeave", confirmed: false };
   }
 

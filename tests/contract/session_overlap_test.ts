@@ -60,6 +60,51 @@ test("what is asked after a change of the settings runs with it, also while both
   });
 });
 
+test("a review says what it runs with where it is not certain what the thread has", async () => {
+  const updates: string[] = [];
+  let refused: FakeRpcError | null = null;
+  const methods = {
+    "review/start": quickReview,
+    "thread/settings/update": ({ effort }: Message) => (updates.push(effort), {}),
+    "turn/start": (params: Message, server: FakeServer) => {
+      if (refused !== null) throw refused;
+      const { turn, answer } = startTurn(server, params);
+      setTimeout(() => (turn.started(), turn.say("ok"), turn.complete()));
+      return answer;
+    },
+    "thread/resume": ({ threadId, cwd }: Message, server: FakeServer) => {
+      server.threads.set(threadId, { id: threadId, cwd, turn: null });
+      const result = structuredClone(recordedResult("0.169", "threads", "thread/resume"));
+      result.thread.id = threadId;
+      return { ...result, cwd, approvalPolicy: "never" };
+    },
+  };
+  const client = { restart: { type: "onCrash" as const, baseDelayMs: 1 } };
+  await onFake({ server: { methods }, client }, async ({ session, server }) => {
+    const review = async () => {
+      await session.review({ type: "uncommitted" });
+      return updates.splice(0);
+    };
+    await session.ask("one");
+    assert.deepEqual(await review(), [], "as the prompt before it");
+    await session.ask("two", { effort: "high" });
+    refused = new FakeRpcError("Input exceeds the maximum length", -32602);
+    await rejection(session.ask("too long"));
+    refused = null;
+    assert.deepEqual(await review(), ["medium"], "after a prompt that was refused");
+    assert.deepEqual(await review(), [], "after another one");
+    const { threadId, cwd } = session;
+    const sandboxPolicy = { type: "dangerFullAccess" };
+    const threadSettings = { approvalPolicy: "never", sandboxPolicy, cwd };
+    const told = session.events();
+    server().notify("thread/settings/updated", { threadId, threadSettings });
+    await told.next();
+    assert.deepEqual(await review(), ["medium"], "after somebody else's change");
+    server().crash();
+    assert.deepEqual(await review(), ["medium"], "on the next server");
+  });
+});
+
 test("a review and a goal that are asked for after a change of the settings run with it", async () => {
   const methods = Object.assign(goalMethods(), { "review/start": quickReview });
   await onFake({ server: { methods } }, async ({ session, server }) => {

@@ -5,13 +5,13 @@
 import assert from "node:assert/strict";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { testing } from "../../mod.ts";
+import { RpcError, testing } from "../../mod.ts";
 import { codexes } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
 import { world } from "../real/_safety_world.ts";
 
-const { exec, toolCall } = testing.script;
+const { exec, inPrompt, toolCall } = testing.script;
 
 // Since 0.150 the thread starts read-only; before, codex is told that the project is not trusted.
 for (const version of codexes("0.169.0", "0.150.0")) {
@@ -59,4 +59,20 @@ for (const version of codexes("0.169.0", "0.150.0")) {
       }
     },
   );
+}
+
+// Of a prompt that it refuses 0.145 keeps what it said of the sandbox, and 0.169 does not.
+for (const version of codexes("0.169.0", "0.145.0")) {
+  test(`a review after a prompt that was refused has its session's sandbox, codex ${version}`, async () => {
+    await using w = await world(version);
+    const place = await w.session({ sandbox: "read-only", approvalPolicy: "never" });
+    await place.session.ask(inPrompt([exec("touch prompt"), "done"]), {
+      sandbox: "workspace-write",
+    });
+    assert.equal(place.has("prompt"), true);
+    await assert.rejects(place.session.ask("x".repeat(2 ** 20 + 1)), RpcError);
+    const instructions = inPrompt([exec("touch review"), "fine"]);
+    await place.session.review({ type: "custom", instructions });
+    assert.equal(place.has("review"), false);
+  });
 }

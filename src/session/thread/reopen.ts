@@ -107,7 +107,6 @@ async function leaveAndResume(
       session.ended.signal,
     );
   }
-  session.settings.forget();
   // Somebody else may have started a turn meanwhile.
   await rest.reopened();
 }
