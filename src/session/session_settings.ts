@@ -196,8 +196,7 @@ export class SessionSettings {
 
   /** What a turn with this profile may do. Throws what the profile may not ask for. */
   effective(profile: ResolvedProfile): EffectivePolicy {
-    const { rulesFiles } = this.policy;
-    return { ...this.#decide(profile).effective, rulesFiles };
+    return this.#decide(profile).effective;
   }
 
   /** Rejects when a turn with this profile would get further than it says, by codex's configuration or by what it was given. */

@@ -303,8 +303,7 @@ export class SessionThread {
         return thread().gate.agents;
       },
       checkpoint: async (signal) => {
-        const { settings } = this;
-        await checkpoints?.beforeOwnTurn(settings.effective(settings.profile), signal);
+        await checkpoints?.beforeOwnTurn(this.settings.sent, signal);
       },
       stored: () => this.store(),
       reverted: () => turns.reverted(),
@@ -324,9 +323,9 @@ export class SessionThread {
       },
       span: (params) => this.settings.span(this.threadId, params, this.#heldIn),
       hookRun: (profile, signal) => this.#hookRun(profile, signal),
+      begin: (hooks) => this.gate.begin(hooks, mayLeaveSandbox(this.settings.policy)),
       answerers,
       effective: (profile) => this.settings.effective(profile),
-      begin: (hooks) => this.gate.begin(hooks, mayLeaveSandbox(this.settings.policy)),
       settle: (what, profile) => this.settings.settle(this.threadId, what, profile),
       reopen: async (goals) => (await anew()).reopen(this.connection, this, goals),
       stopAgents: () => this.gate.stopSubAgents(),
@@ -377,7 +376,8 @@ export class SessionThread {
       adopted: (turn) => {
         this.used = true;
         const { settings } = this;
-        this.parts.checkpoints?.adopted(turn, () => settings.effective(settings.profile));
+        // It has the settings of the last prompt.
+        this.parts.checkpoints?.adopted(turn, () => ({ ...settings.sent, cwd: settings.cwd }));
         // The hooks of a prompt hear of what happens while it is active.
         if (this.queue.holder === null) this.#beginTurns();
         return this.foreign.adopt(turn);

@@ -231,6 +231,40 @@ test("the turns of a goal and a review are recorded before they can write", () =
     assert.equal(heard(world).at(-1), "more");
   }));
 
+test("turns that write in a session that may only read are taken back, and no other hides them", () =>
+  inWorld("0.169.0", async (world) => {
+    const { cwd } = world;
+    const client = await world.connect();
+    const session = await client.startSession({ cwd, ...PROFILE, sandbox: "read-only" });
+    const { sandbox } = PROFILE;
+    const first = await session.ask("first");
+    const review = (name: string, options: { sandbox?: typeof sandbox } = {}) => {
+      const instructions = sh(world, `touch ${name}`, "Look.");
+      return session.review({ type: "custom", instructions }, options);
+    };
+    const files = async (before: string) =>
+      (await session.rewind({ before, conversation: false })).files;
+    await review("none");
+    assert.deepEqual(await files(first.turnId), []);
+    const { turnId } = await review("one", { sandbox });
+    assert.deepEqual(readdirSync(cwd), ["one"]);
+    assert.deepEqual(await files(turnId), [{ path: "one", change: "delete" }]);
+    assert.deepEqual(readdirSync(cwd), []);
+
+    // One that something else begins has the sandbox of the last prompt.
+    await session.ask("second", { sandbox });
+    const { threadId } = session;
+    const input = [{ type: "text", text: sh(world, "touch two", "Go."), text_elements: [] }];
+    const consent = { dangerouslyAllowUnattendedFullAccess: true };
+    const next = session.nextTurn();
+    await client.runtime.request("turn/start", { threadId, input }, consent);
+    await (await next).finish();
+    assert.deepEqual(readdirSync(cwd), ["two"]);
+    const told = await files((await next).turnId).catch((error) => error);
+    if (told instanceof CheckpointError) assert.equal(told.data?.["reason"], "noCheckpoint");
+    else assert.deepEqual(told, [{ path: "two", change: "delete" }]);
+  }));
+
 test("a turn whose workspace can't be recorded is not started", () =>
   inWorld("0.104.0", async (world) => {
     const { cwd } = world;

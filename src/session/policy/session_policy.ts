@@ -304,7 +304,7 @@ export function decideTurnPolicy(
 ): DecidedPolicy {
   // What has been revoked since would still be granted by the thread.
   recheck(core, session.effective);
-  const { thread, files, effective: { cwd, readRoots, acceptedCommands } } = session;
+  const { thread, files, effective: { cwd, readRoots, acceptedCommands, rulesFiles } } = session;
   const decided = decide(
     core,
     cwd,
@@ -313,7 +313,8 @@ export function decideTurnPolicy(
     session.judge,
     acceptedCommands === "sandboxed",
   );
-  const effective = usesProfile(session.effective) ? { ...decided, readRoots } : decided;
+  const effective = { ...decided, rulesFiles };
+  if (usesProfile(session.effective)) effective.readRoots = readRoots;
   if (effective.sandbox.type === "workspaceWrite") refuseRoots(session.strayRoots ?? []);
   const started = { policy: session.effective, params: thread };
   const turnProfiles = supports(core.server.version, "turnProfiles");

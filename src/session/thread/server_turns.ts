@@ -114,7 +114,11 @@ async function reviewTurn(
       meter,
     });
     started(run);
-    run.identified.then(({ turnId }) => host.checkpoints?.began(turnId), () => {});
+    run.identified.then(async (turn) => {
+      const mark = host.checkpoints?.began(turn.turnId);
+      await turn.reached("completed");
+      mark?.(turn.activeId);
+    }, () => {});
     const settled = await run.settled;
     const outcome = run.turn?.outcome ?? null;
     if (settled.by === "server" && outcome!.usage === null) {

@@ -39,7 +39,7 @@ test("a review that is stopped while it is stored asks for no findings, and so d
         start: () => ({
           isSettled: true,
           settled: Promise.resolve({ by: "server" }),
-          identified: Promise.resolve({ turnId: "u" }),
+          identified: Promise.resolve({ turnId: "u", reached: () => Promise.resolve() }),
           turn: { outcome: OUTCOME },
           partial: () => ({ threadId: "T", turnId: "u", assistantText: "", items: [] }),
         }),

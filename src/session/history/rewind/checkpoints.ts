@@ -164,11 +164,13 @@ export class Checkpoints {
     };
   }
 
-  /** That turn has begun. */
-  began(turnId: string): void {
+  /** That turn has begun; codex may list it under another id as well. */
+  began(turnId: string): Mark {
     const next = this.#next;
     this.#next = null;
-    if (next !== null) this.#began(turnId, next.tree);
+    const mark: Mark = (id) => next === null || this.#began(id, next.tree);
+    mark(turnId);
+    return mark;
   }
 
   /**
