@@ -20,28 +20,22 @@ export async function alone<T>(
   undo?: (result: T) => Promise<void>,
 ): Promise<T> {
   const given = new AbortController();
-  const forward = () => given.abort(signal!.reason);
-  if (signal?.aborted) forward();
-  else signal?.addEventListener("abort", forward, { once: true });
+  const until = AbortSignal.any(signal === undefined ? [given.signal] : [given.signal, signal]);
   const cancel = (reason: unknown) => given.abort(reason);
   const holder = { interrupt: async () => assertStopped(await onInterrupt(cancel)), cancel };
+  until.throwIfAborted();
+  const release = await host.take(holder, until);
+  const held: Promise<unknown>[] = [];
   try {
-    given.signal.throwIfAborted();
-    const release = await host.take(holder, given.signal);
-    const held: Promise<unknown>[] = [];
-    try {
-      const result = await act(given.signal, (until) => held.push(until));
-      // A machine that is lost now costs nothing of it.
-      await abortable(host.stored(), given.signal).catch(async (error) => {
-        const undone = undo?.(result);
-        if (signal?.aborted !== true) await undone;
-        throw error;
-      });
-      return result;
-    } finally {
-      Promise.allSettled(held).then(release);
-    }
+    const result = await act(until, (other) => held.push(other));
+    // A machine that is lost now costs nothing of it.
+    await abortable(host.stored(), until).catch(async (error) => {
+      const undone = undo?.(result);
+      if (signal?.aborted !== true) await undone;
+      throw error;
+    });
+    return result;
   } finally {
-    signal?.removeEventListener("abort", forward);
+    Promise.allSettled(held).then(release);
   }
 }

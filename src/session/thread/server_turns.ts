@@ -62,8 +62,7 @@ export async function review(
     const { spent } = done.meter;
     if (spent !== null) throw new BudgetExceededError(spent, done.run.partial(), { stopped: true });
     // While the thread is the review's: after another turn, the model would give what that one has found.
-    const until = AbortSignal.any([signal, ...(options.signal ? [options.signal] : [])]);
-    answer = ask(OUTPUT_PROMPT, { ...options, limits, signal: until });
+    answer = ask(OUTPUT_PROMPT, { ...options, limits, signal });
     answer.catch(() => {});
     return done;
   }, async (giveUp) => {

@@ -24,11 +24,9 @@ export async function startGoal(
       accepts: "false for a session with goals: codex works on them only on threads that it keeps",
     });
   }
-  const { signal } = options;
-  signal?.throwIfAborted();
   const given = new AbortController();
-  const forward = () => given.abort(signal!.reason);
-  signal?.addEventListener("abort", forward, { once: true });
+  const signal = AbortSignal.any([given.signal, ...(options.signal ? [options.signal] : [])]);
+  signal.throwIfAborted();
   let run: Goal | null = null;
   const holder = {
     interrupt: async () => {
@@ -41,17 +39,13 @@ export async function startGoal(
     },
     cancel: (reason: unknown) => run === null ? given.abort(reason) : run.cancel(reason),
   };
-  try {
-    const release = await host.take(holder, given.signal);
-    // Whoever gives it up does not wait until it is undone; whoever has the thread next does.
-    return await abortable(begin(release), given.signal);
-  } finally {
-    signal?.removeEventListener("abort", forward);
-  }
+  const release = await host.take(holder, signal);
+  // Whoever gives it up does not wait until it is undone; whoever has the thread next does.
+  return await abortable(begin(release), signal);
 
   async function begin(release: () => void): Promise<Goal> {
     const { profile } = host;
-    const hooks = host.hookRun(profile, given.signal);
+    const hooks = host.hookRun(profile, signal);
     let reopened = false;
     try {
       // Loaded with the first goal, which has its place by now.
@@ -66,16 +60,16 @@ export async function startGoal(
       if (!profile.goals) {
         // What somebody was promised meanwhile goes first: it would be left on a thread that is started anew.
         await host.turns.rest.begun();
-        await host.turns.rest.idle(given.signal, profile.timeoutMs);
+        await host.turns.rest.idle(signal, profile.timeoutMs);
         await host.reopen(true);
         reopened = true;
-        given.signal.throwIfAborted();
+        signal.throwIfAborted();
       }
       await loaded.assertWorksOnGoals(host);
       await host.settle("startGoal", { ...profile, model: patched.model ?? profile.model });
       host.begin(hooks);
-      await host.checkpoint(given.signal);
-      given.signal.throwIfAborted();
+      await host.checkpoint(signal);
+      signal.throwIfAborted();
       run = new loaded.Goal(host, { objective: final, options, hooks, reopened, release });
       if (patched.attachments !== undefined) warnIgnored(run, "goal", "attachments");
       await run.begin();
