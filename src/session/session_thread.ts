@@ -335,7 +335,7 @@ export class SessionThread {
         openCopy(
           opening.method === "thread/start" ? opening : { ...opening, threadId: this.threadId },
           {
-            ...profileOf(this.settings.profile),
+            ...profileOf(this.settings.profile, config),
             ...(answerers.own === undefined ? {} : { approvals: answerers.own }),
             cwd: this.settings.cwd,
             ...config,

@@ -1,5 +1,7 @@
 /** What a session does with its thread beside asking, on the real codex: copies, samples, names, items, settings, others' turns. */
 import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import {
   InvalidArgumentError,
   RpcError,
@@ -66,6 +68,39 @@ for (const version of VERSIONS) {
       // The conversation itself is as it was.
       await session.ask("four");
       assert.deepEqual(heard(world), ["one", "two", "3", "four"]);
+    }));
+
+  test(`sample() and fork() go by what a session has for its turns [${version}]`, () =>
+    inWorld(version, async (world) => {
+      const client = await world.connect();
+      const file = join(world.cwd, "notes.txt");
+      writeFileSync(file, "");
+      const session = await client.startSession({
+        cwd: world.cwd,
+        sandbox: "workspace-write",
+        allowPrivilegedEscalation: true,
+        networkAccess: true,
+        approvalPolicy: "untrusted",
+        approvals: { rules: [{ effect: "deny", command: ["awk"] }] },
+        outputSchema: { type: "object", properties: {}, additionalProperties: false },
+        attachments: [file],
+      });
+      for (const used of [false, true]) {
+        // A codex that serves samples itself offers no tools.
+        const calls = !used || version !== "0.169.0";
+        const asks = world.prompt((_, round) =>
+          round === 0 && calls ? [script.exec("awk 'BEGIN { print 41 + 1 }'")] : "A"
+        );
+        assert.equal((await session.sample(asks)).text, "A");
+        const { toolOutputs, userTexts } = world.model.requests.at(-1)!;
+        assert.equal(toolOutputs.some(({ text }) => /\b42\b/.test(text)), false);
+        assert.equal(userTexts.at(-1)!.includes("notes.txt"), false);
+        if (!used) await session.ask(world.prompt(["{}"]));
+      }
+      const copy = await session.fork({ networkAccess: false });
+      const { sandbox } = copy.policy;
+      assert.equal("networkAccess" in sandbox && sandbox.networkAccess === true, false);
+      await copy.close();
     }));
 
   test(`sample(), rename(), inject() and update() do as they say [${version}]`, () =>

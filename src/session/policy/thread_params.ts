@@ -285,11 +285,14 @@ function contradiction(argument: string, received: string): InvalidArgumentError
   return new InvalidArgumentError("profile", { argument, received, accepts: "said once" });
 }
 
-/** The profile that these settings come from. */
-export function profileOf(resolved: ResolvedProfile): RunProfile {
+/** The profile that these settings come from, to have others laid over it. */
+export function profileOf(resolved: ResolvedProfile, { networkAccess }: RunProfile): RunProfile {
   const given = Object.entries(resolved).filter(([, value]) => value !== null);
   return {
     ...Object.fromEntries(given),
+    ...(networkAccess !== undefined && {
+      sandbox: { ...resolved.sandbox, networkAccess: undefined } as unknown as SandboxPolicy,
+    }),
     attachments: [...resolved.attachments],
     additionalDirectories: [...resolved.additionalDirectories],
   };

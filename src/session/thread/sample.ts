@@ -101,10 +101,16 @@ async function ask(
     {
       ephemeral: true,
       sandbox: "read-only",
-      approvalPolicy: "never",
+      // Approvals that would hear of nothing are refused.
+      approvalPolicy: "untrusted",
+      // What is the session's for its turns.
+      mode: "default",
+      attachments: [],
+      outputSchema: undefined!,
       tools: {},
       mcpServers: {},
       goals: false,
+      checkpoints: false,
       signal,
     },
     true,
