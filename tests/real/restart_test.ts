@@ -1,6 +1,6 @@
 /** Codex is killed in every phase of a session's life, and started again. */
 import assert from "node:assert/strict";
-import { ConnectionClosedError, SessionClosedError } from "../../src/errors/mod.ts";
+import { ConnectionClosedError, PolicyError, SessionClosedError } from "../../src/errors/mod.ts";
 import { type ModelRequest, type ModelTurn, script } from "../../src/testing/mod.ts";
 import { CODEX_VERSIONS } from "../_codex.ts";
 import { test } from "../_harness.ts";
@@ -169,6 +169,26 @@ test("what codex was allowed before it died stops nothing that comes under the s
     };
     await assert.rejects(session.ask("first"), ConnectionClosedError);
     assert.equal((await session.ask("second")).assistantText, "ran");
+  });
+});
+
+test("what was accepted for the session before codex died keeps no turn on the next one from doing less", async () => {
+  await inWorld({
+    script: actor,
+    client: { approvals: () => ({ decision: "acceptForSession" }) },
+  }, async (world) => {
+    const session = await world.client.startSession({
+      cwd: world.cwd,
+      sandbox: "workspace-write",
+      approvalPolicy: "untrusted",
+      allowPrivilegedEscalation: true,
+    });
+    await session.ask("run it");
+    const less = { sandbox: "read-only" } as const;
+    await assert.rejects(session.ask("more", less), PolicyError);
+    world.servers[0]!.kill();
+    await world.reached("restarting");
+    assert.equal((await session.ask("more", less)).assistantText, "answer to more");
   });
 });
 

@@ -6,6 +6,7 @@
 import { PolicyMismatchError, SessionClosedError } from "../../errors/mod.ts";
 import { type JsonValue, stringOf } from "../../json.ts";
 import { isRefusal } from "../../protocol/mod.ts";
+import { isAttached } from "../../runtime/mod.ts";
 import { rememberTools } from "../mcp/begun_with.ts";
 import { resumeWithoutGoal, stopLeft } from "../turn/resume_turns.ts";
 import { isConnectionLoss } from "../turn/thread_stop.ts";
@@ -136,8 +137,10 @@ export async function restoreThread(
   const lostBy = connection.lostBy!;
   await stopLeft(session, threadId, connection.left);
   connection.left = null;
-  const { parts, settings: { profile }, turns } = session;
+  const { parts, settings: { profile, kept, agents }, turns } = session;
   if (!session.isOpen) return turns.connectionLost(lostBy, false);
+  // Another server has nothing of what the last one was given.
+  if (!isAttached(parts.core.config)) [kept, agents].forEach((each) => each.clear());
   const unused = !session.isUsed;
   try {
     if (profile.ephemeral && !unused) throw lostEphemeral("The connection was made anew");
