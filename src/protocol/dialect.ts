@@ -40,6 +40,7 @@ export type Feature =
   | "injectItems"
   | "forkAtTurn"
   | "threadSettings"
+  | "reviewSandbox"
   | "listsTurns"
   | "listsItems"
   | "search"
@@ -129,6 +130,8 @@ const FEATURES: Record<Feature, { since: string } | { until: string }> = {
   forkAtTurn: { since: "0.145.0" },
   /** `thread/settings/update`. 0.125 does not. */
   threadSettings: { since: "0.145.0" },
+  /** A review has the sandbox of the thread's settings. Up to 0.146.1 it has that with which the thread was opened. */
+  reviewSandbox: { since: "0.147.0" },
   /** `thread/turns/list`, a page at a time. 0.104 sends all turns in one message. */
   listsTurns: { since: "0.125.0" },
   /** `thread/items/list`; 0.145 has the method and says "not supported yet", as 0.169 does of a thread that is not paged. */

@@ -228,7 +228,7 @@ export type ReviewTarget =
   | { type: "custom"; instructions: string };
 
 /**
- * Options of {@linkcode Session.review}. Model, effort and policy of its own need codex 0.145. Codex asks nobody about what its
+ * Options of {@linkcode Session.review}. Settings of its own need codex 0.145, a sandbox 0.147. Codex asks nobody about what its
  * reviewer does: where hooks or approvals are to see all of that, a review is a `PolicyError`, unless it has
  * `approvalPolicy: "on-request"`.
  */

@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { RpcError, testing } from "../../mod.ts";
+import { RpcError, testing, UnsupportedError } from "../../mod.ts";
 import { codexes } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
@@ -73,6 +73,22 @@ for (const version of codexes("0.169.0", "0.145.0")) {
     await assert.rejects(place.session.ask("x".repeat(2 ** 20 + 1)), RpcError);
     const instructions = inPrompt([exec("touch review"), "fine"]);
     await place.session.review({ type: "custom", instructions });
+    assert.equal(place.has("review"), false);
+  });
+}
+
+// Up to 0.146.1 a review has the sandbox that its thread was opened with, whatever the thread's settings are.
+for (const version of codexes("0.169.0", "0.145.0", "0.104.0")) {
+  test(`a review has the sandbox that it asks for, or is refused, codex ${version}`, async () => {
+    await using w = await world(version);
+    const place = await w.session({ approvalPolicy: "never" });
+    const sandbox = "read-only";
+    // The thread has it, then.
+    await place.session.ask(inPrompt(["done"]), { sandbox });
+    const instructions = inPrompt([exec("touch review"), "fine"]);
+    const review = place.session.review({ type: "custom", instructions }, { sandbox });
+    if (version === "0.169.0") await review;
+    else await assert.rejects(review, UnsupportedError);
     assert.equal(place.has("review"), false);
   });
 }

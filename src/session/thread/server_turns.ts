@@ -27,7 +27,7 @@ import { RunMeter, unheldLimits } from "../turn/turn_usage.ts";
 import { turnError, type TurnRun } from "../turn/turn_run.ts";
 import type { PromptRunResult } from "../turn/turn_result.ts";
 import { alone } from "./alone.ts";
-import type { ThreadHost } from "./thread_host.ts";
+import { assertSupported, type ThreadHost } from "./thread_host.ts";
 import { abortable, longTimeout } from "../../async.ts";
 import type { ForeignTurn } from "./foreign_turns.ts";
 
@@ -85,6 +85,10 @@ async function reviewTurn(
   const { core, threadId, turns } = host;
   // Whatever the thread's policy is, codex has its reviewer ask about nothing (0.104 to 0.169).
   if (isWatched(host, profile)) throw new PolicyError(UNASKED);
+  const sandboxOf = (each: ResolvedProfile) => JSON.stringify(host.effective(each).sandbox);
+  if (sandboxOf(profile) !== sandboxOf(host.profile)) {
+    assertSupported(core, "review with a sandbox of its own", "reviewSandbox");
+  }
   const hooks = host.hookRun(profile, signal);
   const prompt = target.type === "custom" ? target.instructions : `Review: ${describe(target)}`;
   const asked = await hooks.pre("preRun", { prompt });
