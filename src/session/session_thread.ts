@@ -324,6 +324,7 @@ export class SessionThread {
       span: (params) => this.settings.span(this.threadId, params, this.#heldIn),
       hookRun: (profile, signal) => this.#hookRun(profile, signal),
       begin: (hooks) => this.gate.begin(hooks, mayLeaveSandbox(this.settings.policy)),
+      toolHooksDone: () => this.gate.postsDone,
       answerers,
       effective: (profile) => this.settings.effective(profile),
       settle: (what, profile) => this.settings.settle(this.threadId, what, profile),

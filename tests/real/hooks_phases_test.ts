@@ -11,7 +11,7 @@ import {
   QuickRunError,
   Workflow,
 } from "../../mod.ts";
-import { exec, inPrompt } from "../../src/testing/model/script.ts";
+import { exec, inPrompt, toolCall } from "../../src/testing/model/script.ts";
 import { CODEX_VERSIONS, codexPath, NEWEST_CODEX } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { type World, world } from "./_safety_world.ts";
@@ -286,4 +286,26 @@ test("two hooks of one name are refused before anything is sent", async () => {
     code: "invalidArgument",
   });
   assert.equal(w.model.requests.length, requests);
+});
+
+test("post-hooks of a goal's tools, and of a review's, have ended when it has", async () => {
+  const reached = toolCall("update_goal", { status: "complete" });
+  const steps = [exec("true"), reached, "reached", exec("true"), "fine"];
+  await using w = await world(NEWEST_CODEX, { script: () => steps.shift()! });
+  const ended: string[] = [];
+  const slow: plugin.PostHook = {
+    name: "slow",
+    phases: ["postToolUse", "postTurn", "postRun"],
+    call: async ({ phase }) => {
+      if (phase === "postToolUse") await new Promise((resolve) => setTimeout(resolve, 300));
+      ended.push(phase);
+    },
+  };
+  const { session } = await w.session({ approvalPolicy: "never", hooks: { post: [slow] } });
+  const goal = await session.startGoal("Reach it.");
+  const { turns } = await goal.finish();
+  assert.deepEqual(ended.splice(0), ["postToolUse", "postRun"]);
+  assert.deepEqual(turns[0]!.hooks.ran.map(({ phase }) => phase), ["postToolUse", "postRun"]);
+  await session.review({ type: "custom", instructions: "Look." });
+  assert.deepEqual(ended, ["postToolUse", "postTurn", "postRun"]);
 });

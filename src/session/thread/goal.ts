@@ -275,6 +275,7 @@ export class Goal implements StartedGoal {
     const told = "error" in end
       ? { status: "error" as const, error: end.error }
       : { status: "ok" as const };
+    await this.#host.toolHooksDone();
     await this.#hooks.post("postRun", { prompt: this.objective, ...told }).catch(() => {});
     this.#release();
     if ("error" in end) return this.#result.reject(end.error);

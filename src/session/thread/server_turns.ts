@@ -139,6 +139,7 @@ async function reviewTurn(
       usage: outcome!.usage,
       output: undefined,
     };
+    await host.toolHooksDone();
     await hooks.post("postTurn", { prompt: final, turnId: result.turnId, status: "ok" });
     await hooks.post("postRun", { prompt: final, turnId: result.turnId, status: "ok" });
     return { result, meter, run };

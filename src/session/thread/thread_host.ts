@@ -67,6 +67,8 @@ export interface ThreadHost {
   hookRun(profile: ResolvedProfile, signal: AbortSignal): HookRun;
   /** Turns begin that the hooks of this run have a say in. */
   begin(hooks: HookRun): void;
+  /** Settles when the post-hooks of the turns' tool uses have ended. */
+  toolHooksDone(): Promise<void>;
   /** What a turn with this profile may do. Throws what the profile may not ask for. */
   effective(profile: ResolvedProfile): EffectivePolicy;
   /** Who answers its questions. */

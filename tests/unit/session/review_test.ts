@@ -28,6 +28,7 @@ test("a review that is stopped while it is stored asks for no findings, and so d
       effective: () => ({ approvalPolicy: "never" }),
       settle: () => Promise.resolve(),
       begin: () => {},
+      toolHooksDone: () => Promise.resolve(),
       checkpoints: null,
       checkpoint: () => Promise.resolve(),
       stored: () => stored.promise,
