@@ -139,14 +139,15 @@ export class HookRun {
 
   /**
    * Asks the pre-hooks about a tool use. Never rejects: a hook that fails, or is still at it when the signal aborts,
-   * blocks, except a failing one whose `onError` is `"continue"`.
+   * blocks, except a failing one whose `onError` is `"continue"`. `asked`: a run whose hooks are not asked again.
    */
   async toolPre(
     input: HookToolInput,
     options: { signal?: AbortSignal } = {},
+    asked?: HookRun,
   ): Promise<HookVerdict> {
     const facts = { ...this.#facts, ...defined(input), at: new Date() };
-    const hooks = this.#preHooks("preToolUse");
+    const hooks = this.#preHooks("preToolUse", asked);
     if (hooks.length === 0) return { type: "continue" };
     try {
       const { askToolHooks } = await load();
@@ -188,9 +189,10 @@ export class HookRun {
     this.report.issues.push({ hookName, phase, class: "internal", message: messageOf(error) });
   }
 
-  #preHooks(phase: HookPhase): PreHook[] {
+  #preHooks(phase: HookPhase, asked?: HookRun): PreHook[] {
     if (!phase.startsWith("pre")) return [];
-    return this.#hooks.pre.filter((hook) => isFor(hook, phase));
+    const before = asked === undefined ? [] : asked.#hooks.pre;
+    return this.#hooks.pre.filter((hook) => isFor(hook, phase) && !before.includes(hook));
   }
 
   #postHooks(phase: HookPhase): PostHook[] {

@@ -12,6 +12,7 @@ import {
   PolicyError,
   TurnInterruptedError,
 } from "../../src/errors/mod.ts";
+import type { HookAction } from "../../src/plugin/types.ts";
 import type { EventEnvelope } from "../../src/runtime/log/event_envelope.ts";
 import type { SessionEvent } from "../../src/session/events/session_event.ts";
 import type { Client } from "../../src/session/client/client.ts";
@@ -143,7 +144,7 @@ async function assertGone(world: World, names: string[]): Promise<void> {
 
 async function watched(
   world: World,
-  profile: RunProfile,
+  profile: Omit<SessionConfig, "cwd">,
 ): Promise<{ client: Client; session: Session; watch: Watch }> {
   const watch = new Watch();
   const client = await world.connect({ eventLog: { write: (event) => watch.log(event) } });
@@ -466,6 +467,55 @@ for (const version of codexes("0.169.0", "0.145.0")) {
       const next = await other.resumeSession(session.threadId, less);
       await next.ask(work("next"));
       assert.deepEqual(await readdir(world.cwd), ["same"]);
+    }));
+}
+
+for (const [version, kind] of [["0.169.0", "v1"], ["0.145.0", "v2"]] as const) {
+  test(`the hooks of a prompt judge its agents to their end, codex ${version}`, () =>
+    inWorld(version, async (world) => {
+      const seen: string[] = [];
+      const hook = (name: string, action: HookAction): Pick<RunProfile, "hooks"> => ({
+        hooks: {
+          pre: [{
+            name,
+            phases: ["preToolUse"],
+            call: ({ script = "" }) => (seen.push(`${name}: ${script}`), action),
+          }],
+        },
+      });
+      const { session } = await watched(world, {
+        config: CONFIG[kind],
+        sandbox: "workspace-write",
+        allowPrivilegedEscalation: true,
+        approvalPolicy: "untrusted",
+        approvals: () => ({ decision: "accept" }),
+        ...hook("session", { type: "continue" }),
+      });
+      const spawn = (name: string, message: string) =>
+        kind === "v1"
+          ? script.toolCall("spawn_agent", { message }, { namespace: "multi_agent_v1" })
+          : script.toolCall("spawn_agent", { task_name: name, message, fork_turns: "none" }, {
+            namespace: "collaboration",
+          });
+      const gate = Promise.withResolvers<void>();
+      const grandchild = world.prompt([[script.exec("touch grandchild")], "done"]);
+      const child = world.prompt([
+        [script.gate(gate.promise), script.exec("touch child")],
+        [spawn("grandchild", grandchild)],
+        "done",
+      ]);
+      await session.ask(world.prompt([[spawn("child", child)], "begun"]), hook("first", BLOCK));
+      const second = world.prompt([[script.exec("touch second")], "done"]);
+      await session.ask(second, hook("second", { type: "continue" }));
+      assert.deepEqual(seen.splice(0), ["session: touch second", "second: touch second"]);
+      await session.compact();
+      gate.resolve();
+      const both = ["child", "grandchild"].flatMap((name) =>
+        ["session", "first"].map((by) => `${by}: touch ${name}`)
+      );
+      await until("their commands", () => seen.length >= both.length);
+      assert.deepEqual(seen, both);
+      assert.deepEqual(await readdir(world.cwd), ["second"]);
     }));
 }
 

@@ -29,7 +29,7 @@ import type { Turn } from "../turn/turn.ts";
 import type { TurnEvent } from "../turn/turn_event.ts";
 import type { TokenCount } from "../turn/turn_result.ts";
 import { recheck, workspaceOf } from "./session_policy.ts";
-import { type AgentThread, SubAgents } from "./sub_agents.ts";
+import { type AgentThread, type SubAgentOwner, SubAgents } from "./sub_agents.ts";
 
 /** What a gate knows of its session. */
 export interface SessionGateHost {
@@ -75,6 +75,8 @@ export class SessionGate implements ThreadGate {
   readonly #host: SessionGateHost;
   readonly #subAgents: SubAgents;
   #hooks: HookRun | null = null;
+  /** The hooks of the runs that have started agents, by the agents' threads. */
+  readonly #runs: Map<string, HookRun | null> = new Map();
   #sandboxed = true;
   #posts: Promise<void> = Promise.resolve();
   /** What post-hooks have heard of, by thread and item; some servers complete an item twice. */
@@ -85,7 +87,7 @@ export class SessionGate implements ThreadGate {
     if (host.approvals !== undefined) this.approvals = host.approvals;
     this.#host = host;
     this.#subAgents = new SubAgents(host.core, {
-      gateOf: (item) => this.#gateWith(item),
+      gateOf: (...about) => this.#gateWith(...about),
       made: () => {
         const { sandbox, approvalPolicy, readRoots } = host.settings.sent;
         const made = JSON.stringify({ sandbox, approvalPolicy, readRoots });
@@ -149,9 +151,9 @@ export class SessionGate implements ThreadGate {
     return this.#judge(request, this.item(request.itemId), options);
   }
 
-  /** Whether hooks see each use. */
-  watches(): boolean {
-    return this.#hooks?.has("preToolUse") ?? this.#host.hooked();
+  /** Whether hooks see each use; `more`: those that do beside the current ones. */
+  watches(more: HookRun | null = null): boolean {
+    return more?.has("preToolUse") || (this.#hooks?.has("preToolUse") ?? this.#host.hooked());
   }
 
   /** Whether the turn's commands have a sandbox that they could leave. */
@@ -173,13 +175,17 @@ export class SessionGate implements ThreadGate {
     request: ApprovalRequest,
     item: JsonObject | undefined,
     options: { signal: AbortSignal },
+    more: HookRun | null = null,
   ): Promise<HookVerdict> {
     const hooks = this.#hooks;
     const why = await this.#host.refuses(request);
     if (why !== null) return { type: "block", hookName: "", reason: why };
     if (hooks !== null) {
-      if (!hooks.has("preToolUse")) return { type: "continue" };
-      return await hooks.toolPre(await toolFacts(request, item), options);
+      if (!this.watches(more)) return { type: "continue" };
+      const facts = await toolFacts(request, item);
+      const verdict = await hooks.toolPre(facts, options);
+      if (verdict.type === "block" || more === null) return verdict;
+      return await more.toolPre(facts, options, hooks);
     }
     if (!this.#host.hooked()) return { type: "continue" };
     // Somebody else's turn on this thread: the hooks of no run of ours can be asked about it.
@@ -316,20 +322,23 @@ export class SessionGate implements ThreadGate {
     }
   }
 
-  /** The same for another thread, whose items are found by `item`. */
-  #gateWith(item: (itemId: string) => JsonObject | undefined): ThreadGate {
+  /** The same for an agent's thread. It keeps the sandbox and the hooks of the turn that has started it, whatever begins next. */
+  #gateWith(...[item, threadId, by]: Parameters<SubAgentOwner["gateOf"]>): ThreadGate {
     const { approvals } = this;
+    const hooks = this.#runs.get(by) ?? this.#hooks;
+    this.#runs.set(threadId, hooks);
+    const [sandboxed, workspace, reach] = [this.#sandboxed, this.workspace(), this.reach()];
     return {
       ...defined({ approvals }),
       item,
-      watches: () => this.watches(),
-      sandboxed: () => this.#sandboxed,
-      workspace: () => this.workspace(),
-      reach: () => this.reach(),
+      watches: () => this.watches(hooks),
+      sandboxed: () => sandboxed,
+      workspace: () => workspace,
+      reach: () => reach,
       onKept: (request, grant) => this.onKept(request, grant),
       preToolUse: (request, options) => {
         const about = request.itemId === null ? undefined : item(request.itemId);
-        return this.#judge(request, about, options);
+        return this.#judge(request, about, options, hooks);
       },
       within: (call) => this.within(call),
       runTool: (call, options) => this.runTool(call, options),

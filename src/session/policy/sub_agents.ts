@@ -50,8 +50,12 @@ function agentStarted(core: RuntimeCore, threadId: string, reach: string): void 
 
 /** What the session does for a thread of its agent's. */
 export interface SubAgentOwner {
-  /** Makes the thread's part in approvals; `item` finds its items. */
-  gateOf(item: (itemId: string) => JsonObject | undefined): ThreadGate;
+  /** Makes the part in approvals of a thread that the agent of another one (`by`) has started; `item` finds its items. */
+  gateOf(
+    item: (itemId: string) => JsonObject | undefined,
+    threadId: string,
+    by: string,
+  ): ThreadGate;
   /** An agent was started: what it keeps of the turn that started it, as JSON. */
   made(): string;
   /** An item of the thread begins. */
@@ -325,10 +329,11 @@ export class SubAgents {
 
   /** Listens, to what was said before as well. */
   #join(threadId: string, agent: SubAgent): void {
-    const { turns, route, leave } = agent;
+    const { turns, route, by, leave } = agent;
     const find = (itemId: string) =>
       turns.active?.outcome.items.get(itemId) as unknown as JsonObject | undefined;
-    const unregister = this.#core.approvals.registerThread(threadId, this.#owner.gateOf(find));
+    const gate = this.#owner.gateOf(find, threadId, by);
+    const unregister = this.#core.approvals.registerThread(threadId, gate);
     const unroute = this.#core.routes.add(threadId, route, this.#since);
     agent.leave = () => {
       leave();
