@@ -162,6 +162,8 @@ export class SessionSettings {
   readonly agents: Set<string>;
   readonly #core: RuntimeCore;
   readonly #parts: LastingParts;
+  /** Whether it began with a plan: the approvals that were given for that stay, and may be asked nothing later. */
+  readonly #planned: boolean;
   #decided: DecidedPolicy;
   /** What the last turn was sent. */
   #sent: DecidedPolicy;
@@ -180,6 +182,7 @@ export class SessionSettings {
   constructor(parts: SessionParts) {
     this.#core = parts.core;
     this.#parts = parts;
+    this.#planned = parts.profile.mode === "plan";
     this.profile = this.next = parts.profile;
     this.policy = parts.policy;
     this.#decided = parts.decided;
@@ -261,14 +264,13 @@ export class SessionSettings {
     this.#warn(threadId, decided.effective, turn.emit);
     this.#sent = decided;
     const { acceptedCommands } = this.policy;
-    const sticky = this.#sticky(profile);
     const params = turnStartParams(
       threadId,
       turn.input,
       profile,
       decided,
       turn.outputSchema,
-      sticky,
+      this.#sticky(profile),
     );
     const settings = settingsOf(params);
     // Of a prompt that is refused 0.125 keeps them, and 0.169 does not.
@@ -352,7 +354,7 @@ export class SessionSettings {
     const decided = withApprovals(
       await decideSessionPolicy(core, cwd, profile, hooks, answerers, served),
       answerers,
-      profile.mode === "plan",
+      profile.mode === "plan" || this.#planned,
     );
     const params = method === "thread/start"
       ? threadStartParams(cwd, profile, decided, toolSpecs)
@@ -396,7 +398,7 @@ export class SessionSettings {
     return withApprovals(
       decideTurnPolicy(this.#core, this.#decided, profile, this.hooksOf(profile)),
       this.#parts.answerers,
-      profile.mode === "plan" || this.profile.mode === "plan",
+      profile.mode === "plan" || this.#planned,
     );
   }
 

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import {
   CodexError,
   ConnectionClosedError,
+  PolicyError,
   RequestTimeoutError,
   SessionClosedError,
   TurnInterruptedError,
@@ -102,6 +103,17 @@ test("a review says what it runs with where it is not certain what the thread ha
     assert.deepEqual(await review(), ["medium"], "after somebody else's change");
     server().crash();
     assert.deepEqual(await review(), ["medium"], "on the next server");
+  });
+});
+
+test("a session that has planned goes on without a plan, and is asked about its plans only", async () => {
+  const approvals = () => ({ decision: "decline" }) as const;
+  const own = { mode: "plan", model: "m", approvals } as const;
+  await onFake({ session: own }, async ({ session, client, cwd }) => {
+    await session.ask("plan");
+    await session.update({ mode: "default" });
+    assert.equal((await session.ask("do it")).assistantText, "ok");
+    assert.ok(await rejection(client.startSession({ cwd, approvals })) instanceof PolicyError);
   });
 });
 
