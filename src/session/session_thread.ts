@@ -359,7 +359,8 @@ export class SessionThread {
         return core.rateLimits;
       },
       count: (tokens) => this.ledger.add(tokens),
-      recheck: () => recheckForeign(core, settings),
+      recheck: async (goal) =>
+        await recheckForeign(core, settings, goal ? settings.effective(settings.profile) : null),
       stopAll: () => this.turns.rest.stopAll(),
     });
   }

@@ -13,7 +13,7 @@ import {
   UnsupportedError,
 } from "../../src/errors/mod.ts";
 import type { ModelRequest } from "../../src/testing/mod.ts";
-import { type ModelTurn, script } from "../../src/testing/mod.ts";
+import { type ModelStep, type ModelTurn, script } from "../../src/testing/mod.ts";
 import { CODEX_VERSIONS, codexes } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { inWorld, rejection, within, type World } from "./_session_world.ts";
@@ -70,6 +70,44 @@ function objective(
 const reached = () => [script.toolCall("update_goal", { status: "complete" })];
 
 for (const version of WITH_GOALS) {
+  test(
+    `a goal has nothing of what its prompt was given for itself [${version}]`,
+    LONG,
+    () =>
+      inWorld(version, async (world) => {
+        const client = await world.connect();
+        const { cwd } = world;
+        const own = { cwd, goals: true, allowPrivilegedEscalation: true } as const;
+        const session = await client.startSession({ ...own, sandbox: "read-only" });
+        const told: string[] = [];
+        void (async () => {
+          for await (const event of session.events()) {
+            if (event.type === "warning") told.push(event.message);
+            else if (event.type === "turnCompleted") told.push(event.status);
+          }
+        })();
+        const gate = Promise.withResolvers<void>();
+        const make = (name: string, before?: ModelStep) =>
+          world.prompt((_, round) => {
+            if (round === 0) return [script.toolCall("create_goal", { objective: "go" })];
+            if (round === 1) return "made";
+            if (round > 2) return round === 3 ? reached() : "reached";
+            return [...before === undefined ? [] : [before], script.exec(`touch ${name}`)];
+          });
+        await session.ask(make("more", script.gate(gate.promise)), { sandbox: "workspace-write" });
+        await until("its end", () => told.includes("interrupted"));
+        gate.resolve();
+        assert.ok(told.some((message) => /The turn is stopped: .*a goal made/.test(message)));
+        await session.close();
+        // With what the session has it goes on.
+        const other = await client.startSession({ ...own, sandbox: "workspace-write" });
+        await other.ask(make("same"), { sandbox: "workspace-write" });
+        await until("its work", () => readdirSync(cwd).includes("same"));
+        assert.equal(readdirSync(cwd).includes("more"), false);
+        await other.close();
+      }),
+  );
+
   test(
     `a goal is worked on turn after turn until it is reached [${version}]`,
     LONG,

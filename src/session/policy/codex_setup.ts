@@ -52,8 +52,8 @@ export function refuseNarrower(policy: EffectivePolicy, kept: Iterable<string>):
     const asks = typeof policy.approvalPolicy === "string" ? policy.approvalPolicy : "granular";
     throw new PolicyError(
       `A turn can't have the sandbox ${policy.sandbox.type} and the approval policy ${asks} once something was accepted for the ` +
-        "session, or an agent started, in a turn that could do more or asked less: codex lets both go on as they were. Use " +
-        "another thread for it.",
+        "session, an agent started or a goal made, in a turn that could do more or asked less: codex lets these go on as they " +
+        "were. Use another thread for it.",
       { data: { reason: "keptAnswers" } },
     );
   }

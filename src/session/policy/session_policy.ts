@@ -285,13 +285,19 @@ export function recheck(core: RuntimeCore, policy: EffectivePolicy): void {
   if (!isRemote(core.config)) recheckPolicy(policy, hostProbe(), policyFacts(core));
 }
 
-/** The same for a turn that codex has begun by itself, with the settings of the last one. */
+/**
+ * The same for a turn that codex has begun by itself, with the settings of the last one. `most`: what it may do at most; a goal
+ * has not what the prompt that made it was given for itself.
+ */
 export async function recheckForeign(
   core: RuntimeCore,
   settings: KeptGrants & { sent: EffectivePolicy },
+  most: EffectivePolicy | null,
 ): Promise<void> {
-  recheck(core, settings.sent);
-  const { refuseRevoked } = await import("./codex_setup.ts");
+  const { sent } = settings;
+  recheck(core, sent);
+  const { refuseNarrower, refuseRevoked } = await import("./codex_setup.ts");
+  if (most !== null) refuseNarrower(most, [JSON.stringify(sent)]);
   await refuseRevoked(core, settings);
 }
 

@@ -36,8 +36,11 @@ export interface ForeignTurnsHost {
   readonly rateLimits: JsonObject | undefined;
   /** Counts tokens that were used on the thread. */
   count(tokens: TokenCount): void;
-  /** Rejects when this script may no longer do itself what a turn has that begins now. */
-  recheck(): Promise<void>;
+  /**
+   * Rejects when this script may no longer do itself what a turn has that begins now, or when a goal would go on with more than
+   * the session may (`goal`).
+   */
+  recheck(goal: boolean): Promise<void>;
   /** Stops everything on the thread, and what makes the server start more. */
   stopAll(): Promise<unknown>;
 }
@@ -75,7 +78,7 @@ export class ForeignTurns {
    * it.
    */
   adopt(turn: Turn, alone = false): number {
-    this.#host.recheck().catch((error) => this.#refuse(turn, error));
+    this.#host.recheck(this.#goalActive && !alone).catch((error) => this.#refuse(turn, error));
     return this.#give(turn, alone);
   }
 
