@@ -263,6 +263,15 @@ test("turns that write in a session that may only read are taken back, and no ot
     const told = await files((await next).turnId).catch((error) => error);
     if (told instanceof CheckpointError) assert.equal(told.data?.["reason"], "noCheckpoint");
     else assert.deepEqual(told, [{ path: "two", change: "delete" }]);
+
+    // What its tools write is the session's as well.
+    rmSync(join(cwd, "two"), { force: true });
+    const run = () => writeFileSync(join(cwd, "three"), "");
+    const tools = { put: { description: "Puts.", inputSchema: { type: "object" }, run } };
+    const helped = await client.startSession({ cwd, checkpoints: true, tools });
+    const third = await helped.ask(world.prompt([[script.toolCall("put", {})], "done"]));
+    const back = await helped.rewind({ before: third.turnId });
+    assert.deepEqual(back.files, [{ path: "three", change: "delete" }]);
   }));
 
 test("a turn whose workspace can't be recorded is not started", () =>

@@ -153,8 +153,9 @@ export class SessionOpener<Opened extends OpenedThread> {
       if (opening.method === "thread/resume") {
         await refuseBesideAgents(core, opening.threadId, decided.effective);
       }
+      const helped = Object.keys({ ...patched.tools, ...patched.mcpServers }).length > 0;
       const checkpoints = patched.checkpoints
-        ? await abortable(openCheckpoints(where, core, cwd, decided.effective), signal)
+        ? await abortable(openCheckpoints(where, core, cwd, decided.effective, helped), signal)
         : null;
       const plan = {
         cwd,

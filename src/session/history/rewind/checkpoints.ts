@@ -41,6 +41,8 @@ export class Checkpoints {
   readonly root: string;
   readonly #home: string;
   readonly #core: RuntimeCore;
+  /** Whether the agent has tools that no sandbox holds. */
+  readonly #helped: boolean;
   #workspace: Promise<Workspace> | null = null;
   /** Turns that could not write, of which nothing was written down. */
   readonly #harmless: Set<string> = new Set();
@@ -52,21 +54,24 @@ export class Checkpoints {
   /** Tells the session's listeners. */
   warn: (message: string) => void = () => {};
 
-  private constructor(core: RuntimeCore, root: string, home: string) {
+  private constructor(core: RuntimeCore, root: string, home: string, helped: boolean) {
     this.#core = core;
     this.root = root;
     this.#home = home;
+    this.#helped = helped;
   }
 
   /**
    * Opens the checkpoints of a session that is about to begin. Throws `InvalidArgumentError` when they can't take effect,
-   * and `PermissionDeniedError` when this script may not read or write what they need.
+   * and `PermissionDeniedError` when this script may not read or write what they need. `helped`: the agent has tools of this
+   * process, or of MCP servers.
    */
   static async open(
     where: string,
     core: RuntimeCore,
     cwd: string,
     policy: EffectivePolicy,
+    helped: boolean,
   ): Promise<Checkpoints> {
     const refuse = (received: string, accepts: string, hint?: string) =>
       new InvalidArgumentError(where, {
@@ -101,8 +106,8 @@ export class Checkpoints {
         "Set CODEX_HOME to a directory outside of the workspace and of shared temporary directories.",
       );
     }
-    const checkpoints = new Checkpoints(core, root, home);
-    if (mayWrite(policy)) await checkpoints.workspace();
+    const checkpoints = new Checkpoints(core, root, home, helped);
+    if (checkpoints.#mayWrite(policy)) await checkpoints.workspace();
     return checkpoints;
   }
 
@@ -131,6 +136,12 @@ export class Checkpoints {
     return this.#workspace;
   }
 
+  /** Whether an agent with this policy can change files of the workspace. */
+  #mayWrite({ sandbox, approvalPolicy, rulesFiles }: EffectivePolicy): boolean {
+    return this.#helped || sandbox.type !== "readOnly" || approvalPolicy !== "never" ||
+      rulesFiles.length > 0;
+  }
+
   /** Joins in with a session. */
   join(session: { isBusy: () => boolean; warn: (message: string) => void }): void {
     this.isBusy = session.isBusy;
@@ -152,7 +163,7 @@ export class Checkpoints {
 
   /** Records the workspace before a turn. Rejects when that is not possible: the turn must not begin. */
   async before(policy: EffectivePolicy, signal: AbortSignal | undefined): Promise<Mark> {
-    if (!mayWrite(policy)) return (turnId) => this.#began(turnId, null);
+    if (!this.#mayWrite(policy)) return (turnId) => this.#began(turnId, null);
     const tree = await (await this.workspace()).record(signal);
     return (turnId) => this.#began(turnId, tree);
   }
@@ -160,7 +171,7 @@ export class Checkpoints {
   /** Records the workspace before the server begins a turn by itself. */
   async beforeOwnTurn(policy: EffectivePolicy, signal: AbortSignal | undefined): Promise<void> {
     this.#next = {
-      tree: mayWrite(policy) ? await (await this.workspace()).record(signal) : null,
+      tree: this.#mayWrite(policy) ? await (await this.workspace()).record(signal) : null,
     };
   }
 
@@ -183,7 +194,7 @@ export class Checkpoints {
     this.#next = null;
     if (next !== null) return this.#began(turn.turnId, next.tree);
     try {
-      if (!mayWrite(policy())) return this.#began(turn.turnId, null);
+      if (!this.#mayWrite(policy())) return this.#began(turn.turnId, null);
     } catch {
       // Not to be recorded in a place that may be another one.
       return;
@@ -242,11 +253,6 @@ function notRecorded(
       "`files: false` takes back the conversation alone.",
     { data: { reason: "noCheckpoint", turnId: turns[index]!, firstRecorded: later } },
   );
-}
-
-/** Whether an agent with this policy can change files of the workspace. */
-function mayWrite({ sandbox, approvalPolicy, rulesFiles }: EffectivePolicy): boolean {
-  return sandbox.type !== "readOnly" || approvalPolicy !== "never" || rulesFiles.length > 0;
 }
 
 /** Where commands may write, the workspace apart. */
