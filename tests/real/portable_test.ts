@@ -347,6 +347,29 @@ test("how a command ended after its turn is stored when the session ends", () =>
     assert.deepEqual((await linesOf(store, threadId)).filter((each) => each.startsWith("{")), file);
   }));
 
+test("each turn of a goal is stored when it ends, and the last one before the goal has", () =>
+  onMachines("0.169.0", 1, async (world) => {
+    const store = new MemoryThreadStore();
+    const client = await world.connect();
+    const session = await client.startSession({ cwd: world.cwd, store });
+    const isStored = async (words: string) =>
+      (await linesOf(store, session.threadId)).some((line) => line.includes(words));
+    const gate = Promise.withResolvers<void>();
+    const reached = script.toolCall("update_goal", { status: "complete" });
+    const goal = await session.startGoal(world.prompt([
+      "the first step",
+      [script.gate(gate.promise), reached],
+      "the last words",
+    ]));
+    for await (const { type } of goal) {
+      if (type !== "turnCompleted") continue;
+      while (!await isStored("the first step")) await new Promise((ready) => setTimeout(ready, 20));
+      gate.resolve();
+    }
+    await goal.finish();
+    assert.ok(await isStored("the last words"));
+  }));
+
 test("a stored thread goes to newer codex, and to an older one unless that would damage it", async () => {
   const [old, between, newest] = [
     await World.start("0.104.0"),

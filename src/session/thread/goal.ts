@@ -277,9 +277,14 @@ export class Goal implements StartedGoal {
       : { status: "ok" as const };
     await this.#host.toolHooksDone();
     await this.#hooks.post("postRun", { prompt: this.objective, ...told }).catch(() => {});
+    if ("error" in end) {
+      this.#release();
+      return this.#result.reject(end.error);
+    }
+    const unstored = await this.#host.stored().then(() => null, (error: unknown) => ({ error }));
     this.#release();
-    if ("error" in end) return this.#result.reject(end.error);
     try {
+      if (unstored !== null) throw unstored.error;
       assertStopped(stopped || core.state === "closed");
       this.#result.resolve(this.#resultAs(end.status));
     } catch (error) {

@@ -127,8 +127,9 @@ export class ThreadConnection {
     this.#session.turns.notification(message);
     if (method === "turn/completed") {
       this.#session.parts.portable?.touch(completedTurn(params));
-      // Whoever has the thread stores it when that is over.
-      if (this.#session.queue.holder === null) this.#session.store().catch(() => {});
+      // Whoever has the thread stores it when that is over; a goal takes many turns.
+      const { queue, turns } = this.#session;
+      if (queue.holder === null || turns.goalActive) this.#session.store().catch(() => {});
     }
     // Codex writes down as well how a command ended after its turn.
     if (method === "thread/name/updated" || late !== null) this.#session.parts.portable?.touch();
