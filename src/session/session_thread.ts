@@ -4,7 +4,7 @@
  * @module
  */
 import { messageOf, SessionClosedError, ThreadInUseError } from "../errors/mod.ts";
-import type { JsonObject } from "../json.ts";
+import { defined, type JsonObject } from "../json.ts";
 import { hasToolHooks, HookRun } from "../plugin/mod.ts";
 import { prepareInput } from "./prompt/prepare_input.ts";
 import { SessionEvents } from "./events/session_events.ts";
@@ -278,7 +278,7 @@ export class SessionThread {
 
   /** What happens on the thread beside prompts is in files of its own. */
   #makeHost(): ThreadHost {
-    const { core, openCopy, answerers, checkpoints } = this.parts;
+    const { core, openCopy, answerers, checkpoints, portable } = this.parts;
     const [turns, foreign] = [this.turns, this.foreign];
     const thread = () => this;
     return {
@@ -337,7 +337,8 @@ export class SessionThread {
           opening.method === "thread/start" ? opening : { ...opening, threadId: this.threadId },
           {
             ...profileOf(this.settings.profile, config),
-            ...(answerers.own === undefined ? {} : { approvals: answerers.own }),
+            ...defined({ approvals: answerers.own }),
+            ...(portable === null || config.ephemeral ? {} : { store: portable.store }),
             cwd: this.settings.cwd,
             ...config,
           },

@@ -347,6 +347,21 @@ test("how a command ended after its turn is stored when the session ends", () =>
     assert.deepEqual((await linesOf(store, threadId)).filter((each) => each.startsWith("{")), file);
   }));
 
+test("a fork is kept where its session is, unless it leaves nothing behind", () =>
+  onMachines("0.169.0", 1, async (world) => {
+    const store = new MemoryThreadStore();
+    const client = await world.connect();
+    const session = await client.startSession({ cwd: world.cwd, store });
+    await session.ask("one");
+    const fork = await session.fork();
+    await fork.ask("two");
+    assert.ok((await linesOf(store, fork.threadId)).some((line) => line.includes("two")));
+    const ephemeral = await session.fork({ ephemeral: true });
+    await ephemeral.ask("three");
+    assert.equal(await store.load(ephemeral.threadId), null);
+    assert.equal((await session.sample("four")).text, "You said: four");
+  }));
+
 test("each turn of a goal is stored when it ends, and the last one before the goal has", () =>
   onMachines("0.169.0", 1, async (world) => {
     const store = new MemoryThreadStore();

@@ -37,8 +37,9 @@ const END_ROUND_MS = 25;
 
 /** A thread that a store keeps. One thing is done with it at a time. */
 export class PortableThread {
+  /** Who keeps it. */
+  readonly store: ThreadStore;
   readonly #core: RuntimeCore;
-  readonly #store: ThreadStore;
   readonly #files: FileSystem;
   /** `null` until the server has named it. */
   #threadId: string | null;
@@ -83,7 +84,7 @@ export class PortableThread {
       throw threadStoreError("A store needs a file system, and this runtime offers none.");
     }
     this.#core = core;
-    this.#store = store;
+    this.store = store;
     this.#files = files;
     this.#threadId = threadId;
   }
@@ -336,7 +337,7 @@ export class PortableThread {
     if (this.#landed.some((line, n) => n < lines.length && line !== lines[n])) this.#landed = [];
     const left = this.#unsure = lines.slice(this.#landed.length);
     if (left.length > 0) {
-      await this.#stored("append", () => this.#store.append(this.#threadId!, left, this.#at))
+      await this.#stored("append", () => this.store.append(this.#threadId!, left, this.#at))
         .catch(async (error) => {
           // A store that asks again when an answer was lost is told that its own lines were faster.
           if (!(error instanceof ThreadInUseError) || !await this.#hasLanded(left)) throw error;
@@ -362,7 +363,7 @@ export class PortableThread {
 
   /** The lines that the store holds; it may keep nobody waiting for any of them. */
   async #load(threadId: string): Promise<AsyncIterable<string> | null> {
-    const stored = await this.#stored("load", () => this.#store.load(threadId));
+    const stored = await this.#stored("load", () => this.store.load(threadId));
     if (stored === null) return null;
     const next = (lines: AsyncIterator<string>) => this.#stored("load", () => lines.next());
     return {
