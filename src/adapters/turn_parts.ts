@@ -277,7 +277,9 @@ export class TurnParts {
     if (id === undefined) return [];
     this.#texts.delete(key);
     const end = { id, itemId };
-    return [kind === "text" ? { type: "textEnd", ...end, ...how } : { type: "reasoningEnd", ...end }];
+    return [
+      kind === "text" ? { type: "textEnd", ...end, ...how } : { type: "reasoningEnd", ...end },
+    ];
   }
 
   #closeAll(): TurnPart[] {

@@ -111,7 +111,7 @@ test("a message whose question codex did not live to hear the answer of is one o
   const options = { server: { dialect: "0.169" as const, onTurn: asked }, client: { approvals } };
   await onFake(options, async ({ session, server }) => {
     crash = () => server().crash();
-    const messages = [];
+    const messages: unknown[] = [];
     const stream = toUIMessageStream(await session.askStream("x"));
     for await (const each of readUIMessageStream({ stream })) messages.splice(0, 1, each);
     const [message] = await validateUIMessages({ messages });
@@ -127,7 +127,7 @@ test("what was declined before a page came back is part of one of the AI SDK's m
   const parts = [...reader.seed(item as unknown as ThreadItem), ...reader.end()];
   const chunks = [...teller.start(), ...parts.flatMap((part) => teller.take(part))];
   const stream = ReadableStream.from(chunks.filter(({ type }) => type !== "error"));
-  const messages = [];
+  const messages: unknown[] = [];
   for await (const each of readUIMessageStream({ stream })) messages.splice(0, 1, each);
   const [message] = await validateUIMessages({ messages });
   assert.match(JSON.stringify(message!.parts), /"output-denied".*"approved":false/);

@@ -296,6 +296,7 @@ test("a hook that could never be called is an error at the door of a bridge", ()
     const hooks = { pre: [{ name: "quota", phases: ["preTrun"], call: () => ({}) }] } as never;
     const options = { client, isolation, cwd: CWD, authorize: () => "ann", profile: { hooks } };
     assert.throws(() => createBridge(options), /unknown phase "preTrun"/);
+    return Promise.resolve();
   }));
 
 test("a status that is no refusal, or none at all, is this server's own failure", async () => {

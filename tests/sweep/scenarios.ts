@@ -225,7 +225,7 @@ async function asking({ client, cwd }: Stage) {
 /** In what versions differ, and the library has to know. */
 export interface Manners {
   /** Directories that codex made writable by itself in a `workspace-write` session. */
-  ownRoots: string[];
+  ownRoots: readonly string[];
   /** Whether a command that was accepted wrote outside of the sandbox, by sandbox. */
   acceptedOutside: { "read-only": boolean; "workspace-write": boolean };
 }

@@ -459,12 +459,13 @@ test("toolSpecsOf() takes schemas of objects, and not the members of one alone",
   const specOf = async (inputSchema: object) =>
     (await toolSpecsOf({ look: { description: "d", inputSchema, run } }))[0]!.inputSchema;
   const properties = { id: { type: "string" } };
+  const $defs = { A: { type: "object" } };
   const taken: [object, object][] = [
     [{}, { type: "object" }],
     [{ properties }, { type: "object", properties }],
     [{ type: "object", properties }, { type: "object", properties }],
     [{ anyOf: [{ type: "object" }] }, { type: "object", anyOf: [{ type: "object" }] }],
-    [{ $ref: "#/$defs/A", $defs: {} }, { type: "object", $ref: "#/$defs/A", $defs: {} }],
+    [{ $ref: "#/$defs/A", $defs }, { type: "object", $ref: "#/$defs/A", $defs }],
   ];
   for (const [given, told] of taken) assert.deepEqual(await specOf(given), told);
   const refused = [
