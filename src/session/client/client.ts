@@ -6,7 +6,7 @@ import type { ApprovalDecision, PendingApproval } from "../../approvals/mod.ts";
 import {
   checkArgument,
   checkOptions,
-  copied,
+  type Kind,
   name as nonEmpty,
   refuseNew,
   required,
@@ -58,6 +58,9 @@ import type { PromptRunResult, UsageCount } from "../turn/turn_result.ts";
 import type { UsageLedger } from "../turn/turn_usage.ts";
 import type * as internals from "../internals.ts";
 import type { SessionOpener } from "./open_session.ts";
+
+/** What is checked where it is loaded. */
+const UNCHECKED: Kind = { accepts: "", types: [], misfit: () => null };
 
 /** The questions of the server that wait for an answer. */
 export interface PendingApprovals {
@@ -367,7 +370,8 @@ export class Client implements AsyncDisposable {
    */
   async login(request: LoginRequest, options: LoginOptions = {}): Promise<Login> {
     // Few programs log in: the others need not load how.
-    const [asked, given] = [copied(request), copied(options)];
+    const asked = takeArgument("login", "request", request, UNCHECKED);
+    const given = takeArgument("login", "options", options, UNCHECKED);
     const { login } = await import("./login.ts");
     return await login(this.runtime, this.#core, asked, given);
   }
