@@ -72,7 +72,7 @@ export interface ConnectOptions {
   /** Headers of every request, such as `authorization`; a function is asked before each, retries included. Default none. */
   headers?: ConnectHeaders | (() => ConnectHeaders | Promise<ConnectHeaders>);
   /** Whether cookies go along, as `fetch` takes it. Default `"same-origin"`. */
-  credentials?: RequestCredentials;
+  credentials?: "omit" | "same-origin" | "include";
   /** Milliseconds that one request may take. Default 60,000. */
   timeoutMs?: number;
   /** Milliseconds for which a call is tried again while the bridge is away and that is safe. Default 30,000. */

@@ -12,6 +12,8 @@ import { succeed } from "./_run.ts";
 const LIMIT_MS = 120_000;
 /** The one in Go, which takes a tenth of the time; and the last before it, which most projects have, for a short look. */
 const TYPESCRIPTS = ["typescript@7.0.2", "typescript-5@npm:typescript@5.9.3"];
+/** The types of a program without a page. */
+const NODE_TYPES = "@types/node@22.20.5";
 
 test("the tarball in an empty Node project does what its users expect", {
   timeoutMs: 3 * LIMIT_MS,
@@ -69,7 +71,7 @@ test("the tarball in an empty Node project does what its users expect", {
         .replace('"../../mod.ts"', '"@codex/runtime"'),
     );
     const libraries = [...source.matchAll(/"npm:([^"]+)"/g)].map((match) => match[1]!);
-    await linkPackages(join(project, "node_modules"), [...TYPESCRIPTS, ...libraries]);
+    await linkPackages(join(project, "node_modules"), [...TYPESCRIPTS, NODE_TYPES, ...libraries]);
     const modern = ["esnext", "dom", "dom.iterable", "dom.asynciterable"];
     const bundler = { module: "esnext", moduleResolution: "bundler" };
     const small = ["es2022", "dom", "esnext.disposable"];
@@ -79,6 +81,8 @@ test("the tarball in an empty Node project does what its users expect", {
       [modern, [own], bundler],
       [small, [own]],
       [small, [own], {}, "typescript-5"],
+      // As most programs on Node have it: its types, and none of a page's.
+      [["es2023"], [own], { types: ["node"] }],
       // As Vite's templates have it, whose projects look into no declarations.
       [["es2022", "dom"], [own], { skipLibCheck: true }],
     ];
