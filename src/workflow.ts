@@ -40,8 +40,8 @@ export const WORKFLOW_CONFIG: Shape = shape<WorkflowConfig>({
   cwd: required(name),
   client: object(CLIENT_CONFIG),
 }, {
-  ...elsewhere(CLIENT_CONFIG, "It belongs to the client: write `client: { … }`."),
   ...RUN_PROFILE.meant,
+  ...elsewhere(CLIENT_CONFIG, "It belongs to the client: write `client: { … }`."),
 });
 
 /**

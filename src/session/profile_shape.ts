@@ -8,6 +8,7 @@ import {
   checkArgument,
   count,
   either,
+  elsewhere,
   flag,
   jsonObject,
   type Kind,
@@ -31,7 +32,7 @@ import {
   variants,
 } from "../check/mod.ts";
 import { hooksKind } from "../plugin/hook_kind.ts";
-import { settingsKind } from "../runtime/config_shape.ts";
+import { CLIENT_CONFIG, settingsKind } from "../runtime/config_shape.ts";
 import type { ForkPoint } from "./thread/fork_point.ts";
 import type { SampleOptions } from "./thread/sample.ts";
 import type { ReadThreadOptions, ThreadFilter } from "./client/threads.ts";
@@ -200,6 +201,7 @@ const ASK_FIELDS: OptionKinds<AskOptions> = {
 
 /** What other SDKs call things, in camelCase; snake_case is found as well. */
 const MEANT: Readonly<Record<string, string>> = {
+  ...elsewhere(CLIENT_CONFIG, "It belongs to the client: `Client.connect({ … })`."),
   ...meaning(
     'Write `approvals: { rules: [ … ] }` with `approvalPolicy: "untrusted"`: rules name commands, files and tools.',
     ["allowedTools", "disallowedTools"],
@@ -220,7 +222,7 @@ const MEANT: Readonly<Record<string, string>> = {
   abortController: "Write `signal: controller.signal`.",
   env: "Variables belong to the client: `Client.connect({ env: { set: { … } } })`.",
   images: 'Write `attachments: [{ type: "localImage", path }]`.',
-  resume: "Call `client.resumeSession(threadId, config)`.",
+  ...meaning("Call `client.resumeSession(threadId, config)`.", ["resume", "threadId"]),
   settingSources: 'Write `Client.connect({ isolation: "hermetic" })`.',
   canUseTool: "approvals",
   maxTurns: "Write `limits: { modelCalls: … }`.",
