@@ -234,8 +234,8 @@ const MEANT: Readonly<Record<string, string>> = {
   webSearchMode: "webSearch",
 };
 
-/** A profile. */
-export const RUN_PROFILE: Shape = shape<RunProfile>(RUN_PROFILE_FIELDS, {
+/** The same for what is not asked by itself. */
+const MEANT_OF_THREADS: Readonly<Record<string, string>> = {
   ...MEANT,
   ...notHere("a turn: give it to `ask` or `run`", [
     "signal",
@@ -244,7 +244,10 @@ export const RUN_PROFILE: Shape = shape<RunProfile>(RUN_PROFILE_FIELDS, {
     "repair",
     "output",
   ]),
-});
+};
+
+/** A profile. */
+export const RUN_PROFILE: Shape = shape<RunProfile>(RUN_PROFILE_FIELDS, MEANT_OF_THREADS);
 
 /** The fields of a session. */
 const SESSION_FIELDS = {
@@ -256,15 +259,12 @@ const SESSION_FIELDS = {
 } as const;
 
 /** How a session runs, and where. */
-export const SESSION_CONFIG: Shape = shape<SessionConfig>(SESSION_FIELDS, {
-  ...MEANT,
-  ...notHere("a turn: give it to `ask`", ["onEvent", "retry", "repair", "output"]),
-});
+export const SESSION_CONFIG: Shape = shape<SessionConfig>(SESSION_FIELDS, MEANT_OF_THREADS);
 
 /** How a session goes on with a thread; where none is given, the thread's own directory. */
 export const RESUME_CONFIG: Shape = shape<Partial<SessionConfig>>(
   { ...SESSION_FIELDS, cwd: name },
-  { ...MEANT, ...notHere("a turn: give it to `ask`", ["onEvent", "retry", "repair", "output"]) },
+  MEANT_OF_THREADS,
 );
 
 /** Where a copy of a thread ends. */
@@ -274,12 +274,12 @@ const FORK_POINT: OptionKinds<ForkPoint> = { after: name, before: name };
 export const FORK_SESSION_CONFIG: Shape = shape<SessionConfig & ForkPoint>({
   ...SESSION_FIELDS,
   ...FORK_POINT,
-}, MEANT);
+}, MEANT_OF_THREADS);
 
 /** How a session on a copy of its own thread runs; what is left out is the session's own. */
 export const FORK_CONFIG: Shape = shape<ForkConfig>(
   { ...SESSION_FIELDS, ...FORK_POINT, cwd: name },
-  MEANT,
+  MEANT_OF_THREADS,
 );
 
 const REVIEW_FIELDS = (({ attachments: _a, hooks: _h, mode: _m, retry: _r, ...rest }) => rest)({
