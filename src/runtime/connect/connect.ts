@@ -206,18 +206,16 @@ async function introduce(
     if (error instanceof ConnectionClosedError && connection.transport.pid !== null) {
       throw error.asFinal();
     }
+    if (!(error instanceof RequestTimeoutError)) throw error;
     const { noise, transport } = connection;
     // Codex 0.104 may hang with the complaint for which it ends.
     const said = explainStderr(redactDiagnostic(transport.stderrTail()));
-    if (error instanceof RequestTimeoutError && noise + said !== "") {
-      const { method, timeoutMs } = error;
-      throw new RequestTimeoutError(method, timeoutMs, {
-        retryable: noise === "",
-        note: noise === ""
-          ? `Its stderr says: ${said}`
-          : `${noise}. It has to be codex, and nothing else may write to its output`,
-      });
-    }
-    throw error;
+    if (noise + said === "") throw error;
+    throw new RequestTimeoutError(error.method, error.timeoutMs, {
+      retryable: noise === "",
+      note: noise === ""
+        ? `Its stderr says: ${said}`
+        : `${noise}. It has to be codex, and nothing else may write to its output`,
+    });
   }
 }
