@@ -82,8 +82,9 @@ const AUTHORIZE: [name: string, authorize: () => unknown, status: number][] = [
   ["names nobody", () => null, 401],
   ["names nothing", () => undefined, 401],
   ["names an empty tenant", () => "", 401],
-  ["answers with something else", () => ({ tenant: "ann" }), 401],
-  ["answers true", () => true, 401],
+  ["says no", () => false, 401],
+  ["answers with something else", () => ({ tenant: "ann" }), 500],
+  ["answers true", () => true, 500],
   ["names a tenant without end", () => "a".repeat(300), 401],
   ["throws", () => {
     throw new Error("secret");

@@ -3,6 +3,7 @@
  * @module
  */
 import { roundNow } from "../../async.ts";
+import { checkArgument, text } from "../../check/mod.ts";
 import { WebError } from "../../errors/mod.ts";
 import type { WebAdapter } from "../adapter.ts";
 import { ChatRoutes } from "../chat/chat_routes.ts";
@@ -291,6 +292,7 @@ export class Handler {
   async #authorize(request: Request): Promise<string> {
     const tenant: unknown = await this.#options.authorize(request);
     if (typeof tenant === "string" && tenant !== "") return tenant;
+    checkArgument("createBridge", "authorize(request)", tenant || undefined, text);
     throw new WebError(401, "unauthorized", "Sign in first.");
   }
 
