@@ -34,7 +34,7 @@ export interface ThreadFilter {
   modelProviders?: readonly string[];
   /** What to sort by, newest first. Default `"created_at"`. */
   sortKey?: "created_at" | "updated_at";
-  /** Threads fetched a request. Default 50. */
+  /** Threads fetched a request, 1,000 at most. Default 50. */
   pageSize?: number;
   /** Stops the listing; it rejects with the signal's reason. */
   signal?: AbortSignal;
@@ -142,7 +142,7 @@ export async function* listThreads(
   const { signal, pageSize = 50, cwd, archived, searchTerm, modelProviders = [], sortKey } = filter;
   // Left out, the server lists the threads of its current provider only.
   const params: JsonObject = {
-    limit: pageSize,
+    limit: Math.min(pageSize, 1000),
     modelProviders: [...modelProviders],
     cwd,
     archived,

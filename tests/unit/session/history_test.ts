@@ -113,6 +113,20 @@ test("an iteration rejects with its signal's reason, with what it had still to t
   assert.equal(both.asked, 2);
 });
 
+test("a page of threads is no larger than what a server takes", async () => {
+  const limits: unknown[] = [];
+  const core = {
+    call: (_method: string, { limit }: { limit: number }) => {
+      limits.push(limit);
+      return Promise.resolve({ data: [], nextCursor: null });
+    },
+  } as unknown as RuntimeCore;
+  for (const filter of [{}, { pageSize: 3 }, { pageSize: 2 ** 40 }, { pageSize: Infinity }]) {
+    for await (const { threadId } of listThreads(core, filter)) assert.fail(threadId);
+  }
+  assert.deepEqual(limits, [50, 3, 1000, 1000]);
+});
+
 test("a server that goes round in circles is not followed", async () => {
   let asked = 0;
   const core = {
