@@ -11,6 +11,7 @@ import {
   TurnTimeoutError,
 } from "../../errors/mod.ts";
 import type { JsonObject } from "../../json.ts";
+import { supports } from "../../protocol/mod.ts";
 import { overlayProfile } from "../policy/thread_params.ts";
 import type {
   AskOptions,
@@ -217,7 +218,10 @@ export function compact(host: ThreadHost, options: WaitOptions): Promise<Compact
   return alone(host, options.signal, async (signal, hold) => {
     const { core, threadId, turns, foreign, profile } = host;
     const tokensBefore = turns.context?.usedTokens ?? null;
-    await abortable(host.settle("compact", profile), signal);
+    // A codex that can't be told sums up with the model of the last turn; nothing else of its settings counts.
+    if (supports(core.server.version, "threadSettings")) {
+      await abortable(host.settle("compact", profile), signal);
+    }
     await host.checkpoint(signal);
     signal.throwIfAborted();
     // Turns that somebody else began at the same time may come first; what they do tells them from the compaction.

@@ -30,7 +30,7 @@ class Stage {
       return Promise.resolve({});
     };
     this.#host = {
-      core: { call },
+      core: { call, server: { version: "0.169.0" } },
       threadId: "T",
       foreign,
       turns: { context: null, rest: { expect: () => {} } },
