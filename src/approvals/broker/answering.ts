@@ -118,7 +118,7 @@ export class Answering {
   announce(pending: PendingCall): void {
     if (pending.announced) return;
     pending.announced = true;
-    quietly(() => pending.gate?.onRequested?.(pending.request));
+    quietly(() => pending.gate?.onRequested?.(pending.copy));
   }
 
   tell({ gate, request, settled }: PendingCall, sentence: string): void {

@@ -167,7 +167,7 @@ export class Judging {
     this.#answering.announce(pending);
     let decision: ApprovalDecision;
     try {
-      const ask = () => handler(request, { signal: pending.signal });
+      const ask = () => handler(pending.copy, { signal: pending.signal });
       decision = await (pending.gate?.within?.(ask) ?? ask());
     } catch (error) {
       if (pending.held) return;
@@ -184,7 +184,7 @@ export class Judging {
   }
 
   #giveToReader(pending: PendingCall, reader: (request: ReaderRequest) => void): void {
-    const { request, call, signal } = pending;
+    const { request: { id }, call, signal } = pending;
     if (pending.settled) return;
     pending.waitingFor = "reader";
     this.#answering.announce(pending);
@@ -195,10 +195,10 @@ export class Judging {
     };
     try {
       reader({
-        id: request.id,
+        id,
         method: call.method,
         params: call.params,
-        request,
+        request: pending.copy,
         signal,
         respond: (result) => {
           const problem = checkServerRequestResult(call.method, result);

@@ -131,9 +131,14 @@ export class PendingCall {
     this.#deadline = null;
   }
 
+  /** For whoever is asked: what is done to a list of it, to show it, must not reach what is granted. */
+  get copy(): ApprovalRequest {
+    return structuredClone(this.request);
+  }
+
   describe(): PendingApproval {
     return {
-      request: this.request,
+      request: this.copy,
       waitingFor: this.waitingFor,
       deadline: this.#deadline === null ? null : new Date(this.#deadline),
     };

@@ -1,12 +1,13 @@
 /** Nothing that was accepted goes out when it is more than this script may do itself. */
 import assert from "node:assert/strict";
 import { grantOf } from "../../../src/approvals/broker/pending.ts";
-import type { ApprovalDecision } from "../../../src/approvals/mod.ts";
+import type { ApprovalDecision, ApprovalRequest } from "../../../src/approvals/mod.ts";
 import type { BrokerOptions } from "../../../src/approvals/broker/gate.ts";
 import type { Grant } from "../../../src/approvals/broker/gate.ts";
 import type { JsonObject, JsonValue } from "../../../src/json.ts";
 import { test } from "../../_harness.ts";
 import {
+  type Bench,
   bench,
   COMMAND,
   ELICITATION,
@@ -22,6 +23,54 @@ import {
 const LACKING = "needs --allow-write=/w";
 const declined = [{ result: { decision: "decline" } }];
 const holdBack: NonNullable<BrokerOptions["guard"]> = () => LACKING;
+
+test("what is done to a request to show it is neither granted nor held against it", async (t) => {
+  const show = (request: ApprovalRequest) => {
+    if (request.type === "permissions") {
+      (request.permissions.fileSystem!["write"] as string[]).push("/more");
+    } else if (request.type === "fileChange") (request.changes as unknown[]).reverse();
+  };
+  const ways: Record<string, () => Bench> = {
+    "by its handler": () =>
+      bench({
+        approvals: (request) => {
+          show(request);
+          return { decision: "accept" };
+        },
+      }),
+    "by a listener": () => {
+      const b = bench({ approvals: () => ({ decision: "accept" }) });
+      b.register(THREAD, { onRequested: show });
+      return b;
+    },
+    "by a hand": () => bench({ approvals: () => ({ decision: "defer" }) }),
+  };
+  for (const [name, open] of Object.entries(ways)) {
+    await t.step(name, async () => {
+      const b = open();
+      const answer = async () => {
+        await settle();
+        for (const { request } of b.broker.pending()) {
+          show(request);
+          b.broker.answer(request.id, { decision: "accept" });
+        }
+        await settle();
+      };
+      const fileSystem = { write: ["/asked"] };
+      const granted = b.send(PERMISSIONS, { permissions: { fileSystem } });
+      await answer();
+      assert.deepEqual(granted, [
+        { result: { permissions: { fileSystem: { write: ["/asked"] } }, scope: "turn" } },
+      ]);
+      const changes = ["/a", "/b"].map((path) => ({ path, kind: { type: "add" }, diff: "x" }));
+      const item = { type: "fileChange", id: "two", changes };
+      b.broker.noticed(THREAD, "item/started", { item });
+      const accepted = b.send(PATCH, { itemId: "two" });
+      await answer();
+      assert.deepEqual(accepted, [{ result: { decision: "accept" } }]);
+    });
+  }
+});
 
 test("what a rule, a handler, a hand or a reader accepts is held back when the guard says so", async (t) => {
   const cases: [string, Partial<BrokerOptions>, string | null][] = [
