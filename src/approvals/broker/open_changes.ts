@@ -43,7 +43,9 @@ export class OpenChanges {
     return false;
   }
 
-  #start(threadId: string, key: string, item: JsonObject): void {
+  #start(threadId: string, key: string, told: JsonObject): void {
+    // Those who listen get it as well, and may make of it what they show.
+    const item = structuredClone(told);
     let items = this.#threads.get(threadId);
     if (items === undefined) this.#threads.set(threadId, items = new Map());
     const content = itemContent(item);

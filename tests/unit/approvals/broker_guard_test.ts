@@ -24,7 +24,7 @@ const LACKING = "needs --allow-write=/w";
 const declined = [{ result: { decision: "decline" } }];
 const holdBack: NonNullable<BrokerOptions["guard"]> = () => LACKING;
 
-test("what is done to a request to show it is neither granted nor held against it", async (t) => {
+test("what is done to a request or its item to show it is neither granted nor held against it", async (t) => {
   const show = (request: ApprovalRequest) => {
     if (request.type === "permissions") {
       (request.permissions.fileSystem!["write"] as string[]).push("/more");
@@ -65,6 +65,7 @@ test("what is done to a request to show it is neither granted nor held against i
       const changes = ["/a", "/b"].map((path) => ({ path, kind: { type: "add" }, diff: "x" }));
       const item = { type: "fileChange", id: "two", changes };
       b.broker.noticed(THREAD, "item/started", { item });
+      for (const change of changes) change.diff = "shown";
       const accepted = b.send(PATCH, { itemId: "two" });
       await answer();
       assert.deepEqual(accepted, [{ result: { decision: "accept" } }]);
