@@ -322,6 +322,20 @@ for (const version of CODEX_VERSIONS) {
         await place.act(toolCall("lookup", { id: "T-3" }), toolCall("lookup", { id: "T-4" }));
         assert.deepEqual(seen, ["T-1", "T-4"]);
       });
+      await t.step("a call that is accepted by hand, later, runs", async () => {
+        const place = await w.session({
+          tools,
+          approvals: {
+            rules: [{ effect: "ask", tool: "lookup" }],
+            ask: ({ id }) => {
+              setTimeout(() => w.client.approvals.answer(id, { decision: "accept" }));
+              return { decision: "defer" };
+            },
+          },
+        });
+        await place.act(toolCall("lookup", { id: "T-5" }));
+        assert.deepEqual(seen, ["T-1", "T-4", "T-5"]);
+      });
       await t.step("an interrupt stops a running tool", async () => {
         const place = await w.session({ tools });
         const turn = assert.rejects(place.act(toolCall("slow", {})));

@@ -9,7 +9,15 @@ import { AskedIds } from "./asked_ids.ts";
 import { isCalled, isUncertain } from "./doubt.ts";
 import { Judging } from "./judging.ts";
 import { KeptCalls } from "./kept_calls.ts";
-import { belongsToThread, isDeferred, isToolUse, PendingCall, reasonOf, WHY } from "./pending.ts";
+import {
+  belongsToThread,
+  isAccept,
+  isDeferred,
+  isToolUse,
+  PendingCall,
+  reasonOf,
+  WHY,
+} from "./pending.ts";
 import { wireAnswer } from "../answers/answers.ts";
 import { checkApprovals } from "../rules/check_rules.ts";
 import type { BrokerOptions, BrokerReply, BrokerState, ServerCall, ThreadGate } from "./gate.ts";
@@ -162,6 +170,11 @@ export class ApprovalBroker {
     const pending = this.#pending.get(id);
     if (pending === undefined || pending.held || pending.waitingFor !== "handler") return false;
     if (isDeferred(decision)) return false;
+    if (pending.request.type === "toolCall" && isAccept(decision)) {
+      if (pending.gate?.runTool === undefined) return false;
+      void this.#judging.callTool(pending);
+      return true;
+    }
     const answer = wireAnswer(pending.request, decision, this.#answering.context());
     if (answer.type === "invalid") return false;
     this.#answering.settle(

@@ -124,11 +124,11 @@ export class Judging {
       return false;
     }
     const { tool, namespace, arguments: args, callId } = request;
+    pending.waitingFor = "tool";
     // Whether its turn still runs is not known while the connection is lost: nothing begins then.
     while (pending.away !== null) await pending.away;
     if (pending.stopping) this.#answering.failClosed(pending, "turnEnded");
     if (pending.settled) return true;
-    pending.waitingFor = "tool";
     this.#answering.announce(pending);
     // The turn's own limit bounds a tool; the approval limit is about people.
     pending.stopTimer();
@@ -170,17 +170,20 @@ export class Judging {
       const ask = () => handler(pending.copy, { signal: pending.signal });
       decision = await (pending.gate?.within?.(ask) ?? ask());
     } catch (error) {
-      if (pending.held) return;
+      if (pending.held || pending.waitingFor !== "handler") return;
       if (pending.signal.aborted) return this.#answering.failClosed(pending, "aborted");
       this.#answering.tell(pending, `The approval handler threw: ${messageOf(error)}`);
       return this.#answering.failClosed(pending, "handlerThrew");
     }
-    if (pending.settled || isDeferred(decision)) return;
-    if (request.type === "toolCall" && isAccept(decision)) {
-      if (!await this.#ranTool(pending)) this.#answering.failClosed(pending, "noTool");
-      return;
-    }
+    // By hand it may have been accepted meanwhile: then its tool runs.
+    if (pending.settled || pending.waitingFor !== "handler" || isDeferred(decision)) return;
+    if (request.type === "toolCall" && isAccept(decision)) return this.callTool(pending);
     this.#answering.send(pending, decision, { by: "handler", rule, reason: reasonOf(decision) });
+  }
+
+  /** Runs the tool of a call that was accepted. */
+  async callTool(pending: PendingCall): Promise<void> {
+    if (!await this.#ranTool(pending)) this.#answering.failClosed(pending, "noTool");
   }
 
   #giveToReader(pending: PendingCall, reader: (request: ReaderRequest) => void): void {

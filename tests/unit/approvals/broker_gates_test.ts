@@ -1,6 +1,11 @@
 import assert from "node:assert/strict";
 import type { HookVerdict } from "../../../src/plugin/mod.ts";
-import type { ReaderRequest, ThreadGate } from "../../../src/approvals/mod.ts";
+import type {
+  ApprovalDecision,
+  PendingApproval,
+  ReaderRequest,
+  ThreadGate,
+} from "../../../src/approvals/mod.ts";
 import { CodexError, RpcValidationError } from "../../../src/errors/mod.ts";
 import { test } from "../../_harness.ts";
 import {
@@ -277,6 +282,47 @@ test("rules can forbid a tool of the session or have it asked for", async () => 
   await b.audited(2);
   assert.equal(runs, 1);
   assert.deepEqual(replies, [{ result: output }]);
+});
+
+test("a call that is accepted by hand runs once, whatever its handler answers then", async () => {
+  const handlers: (() => ApprovalDecision)[] = [
+    () => ({ decision: "accept" }),
+    () => ({ decision: "decline" }),
+    () => ({ decision: "defer" }),
+    () => {
+      throw new Error("late");
+    },
+  ];
+  for (const handler of handlers) {
+    let runs = 0;
+    const asked = Promise.withResolvers<void>();
+    const finish = Promise.withResolvers<void>();
+    const b = bench({
+      approvals: {
+        rules: [{ effect: "ask", tool: "lookup_ticket" }],
+        ask: () => asked.promise.then(handler),
+      },
+    });
+    b.register(THREAD, {
+      runTool: async () => {
+        runs++;
+        await finish.promise;
+        return output;
+      },
+    });
+    const replies = b.send(TOOL);
+    await settle();
+    const [{ request: { id } }] = b.broker.pending() as [PendingApproval];
+    assert.equal(b.broker.answer(id, { decision: "accept" }), true);
+    assert.equal(b.broker.answer(id, { decision: "accept" }), false);
+    assert.equal(b.broker.answer(id, { decision: "decline" }), false);
+    asked.resolve();
+    await settle();
+    finish.resolve();
+    await b.audited();
+    assert.deepEqual([runs, replies], [1, [{ result: output }]]);
+    assert.deepEqual([b.audits.length, b.timers.size], [1, 0]);
+  }
 });
 
 test("the end of the turn aborts a running tool", async () => {

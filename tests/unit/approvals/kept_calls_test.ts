@@ -1,6 +1,6 @@
 /** Calls of tools of this process that a server makes again on the next connection, since it has no answer to them. */
 import assert from "node:assert/strict";
-import type { ThreadGate } from "../../../src/approvals/mod.ts";
+import type { PendingApproval, ThreadGate } from "../../../src/approvals/mod.ts";
 import { test } from "../../_harness.ts";
 import { type Bench, bench, COMMAND, type Reply, settle, THREAD, TURN } from "./_requests.ts";
 
@@ -56,6 +56,24 @@ test("a call that is made again while its tool runs gets that run's answer", asy
   assert.deepEqual([runs.length, hooked.length, audits.length], [1, 1, 1]);
   assert.deepEqual([audits[0]!.decidedBy, audits[0]!.decision], ["tool", "answered"]);
   assert.deepEqual(broker.pending(), []);
+});
+
+test("a call that is accepted by hand while the connection is lost runs once, on the next one", async () => {
+  const ask = { effect: "ask", kind: "toolCall" } as const;
+  const { send, broker, runs } = stage({
+    approvals: { rules: [ask], ask: () => ({ decision: "defer" }) },
+  });
+  send(TOOL, {}, 7);
+  await settle();
+  broker.reset(LOST);
+  const [{ request: { id } }] = broker.pending() as [PendingApproval];
+  assert.deepEqual([1, 2].map(() => broker.answer(id, { decision: "accept" })), [true, false]);
+  await settle();
+  assert.equal(runs.length, 0);
+  const again = send(TOOL, {}, 7);
+  await settle();
+  await runs[0]!.end("done");
+  assert.deepEqual([runs.length, again], [1, answered("done")]);
 });
 
 test("a tool that ended while the connection was lost has run: its answer waits", async () => {
