@@ -49,6 +49,8 @@ export class SessionThread {
   #closeFailed = false;
   /** A record of which nobody knows whether the store has it: its answer was lost. */
   #unsure: StoredSession | null = null;
+  /** What has to be taken back in the store: with the next change, where it could not be told by itself. */
+  #owed: Partial<StoredSession> | null = null;
   /** What is being written down: one change after the other. */
   #storing: Promise<unknown> = Promise.resolve();
 
@@ -102,7 +104,8 @@ export class SessionThread {
 
   /** It was used then, in milliseconds of the clock. */
   async used(at: number): Promise<void> {
-    if (at - this.#record.usedAt.getTime() < this.#parts.usedAtStepMs) return;
+    const recent = at - this.#record.usedAt.getTime() < this.#parts.usedAtStepMs;
+    if (recent && this.#owed === null) return;
     await this.#store({ usedAt: new Date(at) });
   }
 
@@ -114,10 +117,13 @@ export class SessionThread {
     const { used, title, threadId, usedAt } = this.#record;
     const recent = Date.now() - usedAt.getTime() < this.#parts.usedAtStepMs;
     const takeBack = async () => {
-      if (!used) await this.#store({ used, title });
+      if (used) return;
+      this.#owed = { used, title };
+      await this.#store({});
     };
     // What is on its way, or may have arrived, can say that nothing was asked.
-    if (!used || threadId !== thread.threadId || !recent || this.#unsure !== null) {
+    const isSure = this.#unsure === null && this.#owed === null;
+    if (!used || threadId !== thread.threadId || !recent || !isSure) {
       await this.#store({
         threadId: thread.threadId,
         usedAt: new Date(),
@@ -211,12 +217,14 @@ export class SessionThread {
     const { store } = this.#parts;
     const sent = this.#unsure;
     if (sent !== null && isSame(sent, await store.get(sent.sessionId))) this.#record = sent;
-    const record = { ...this.#record, ...change, revision: this.#record.revision + 1 };
+    const revision = this.#record.revision + 1;
+    const record = { ...this.#record, ...this.#owed, ...change, revision };
     this.#unsure = record;
     const isStored = await store.put(record);
     this.#unsure = null;
     if (!isStored) throw changedElsewhere();
     this.#record = record;
+    this.#owed = null;
   }
 }
 

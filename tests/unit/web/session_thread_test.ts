@@ -125,6 +125,31 @@ test("a prompt is written down behind a change that may say that nothing was ask
   assert.equal((await known()).revision, revision, "it is known by now");
 });
 
+test("that nothing was asked is written down as soon as the store can be written to again", async () => {
+  const { store, thread } = await stored(false, { usedAtStepMs: 600_000 });
+  const put = store.put.bind(store);
+  const ask = () => thread.remember({ threadId: "t" } as WebThread, "hello");
+  const used = async () => (await store.get("s"))!.used;
+  store.put = async (session) => {
+    if (session.used) await put(session);
+    throw new Error("away");
+  };
+  await assert.rejects(ask(), /away/);
+  await assert.rejects(thread.used(Date.now()), /away/);
+  assert.equal(await used(), true);
+  store.put = put;
+  await thread.used(Date.now());
+  assert.equal(await used(), false);
+  // What could not be taken back is not taken back from a prompt that is asked after it.
+  const takeBack = await ask();
+  store.put = () => Promise.reject(new Error("away"));
+  await assert.rejects(takeBack(), /away/);
+  store.put = put;
+  await ask();
+  await thread.used(Date.now() + 1_200_000);
+  assert.equal(await used(), true);
+});
+
 test("what another node has written meanwhile is not taken for the record whose answer was lost", async () => {
   const { store, thread } = await stored(false);
   const put = store.put.bind(store);
