@@ -309,6 +309,19 @@ versions(
     assert.equal(acted.isRetryable, false);
     assert.ok(world.model.requests.length - before <= 8, "one turn, with codex's own tries");
 
+    // Codex 0.104 tells of a tool of this process by its call alone, and of tokens when an answer has come to its end.
+    let runs = 0;
+    const run = () => ++runs;
+    await using noting = codexModel(client, {
+      cwd: world.cwd,
+      tools: { note: { description: "Notes", inputSchema: { type: "object" }, run } },
+    });
+    const cut = [script.toolCall("note", {}), script.delay(300), script.cut()];
+    const prompt = world.prompt(() => cut);
+    const noted = await rejection(generateText({ model: noting, maxRetries: 2, prompt }));
+    assert.ok(APICallError.isInstance(noted), String(noted));
+    assert.equal(runs, 1);
+
     const streamed: unknown[] = [];
     const result = streamText({
       model,

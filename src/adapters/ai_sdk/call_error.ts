@@ -32,8 +32,8 @@ export function unsupported(functionality: string, advice: string): ModelCallErr
 
 /**
  * A failure in the SDK's words; the caller's own signal's reason stays what it is. `answered` tells that the model has answered
- * before the turn failed: it may have acted then, since codex tells nothing of a command that its sandbox stopped within its
- * first moments (0.104 to 0.169: neither on the wire nor in its record of the turn).
+ * before the turn failed, or that a tool of this process has run: it may have acted then, since codex tells nothing of a command
+ * that its sandbox stopped within its first moments (0.104 to 0.169: neither on the wire nor in its record of the turn).
  */
 export function callError(
   error: unknown,

@@ -4,7 +4,7 @@
  */
 import { checkArgument, having, required, signal, unreadable } from "../../check/mod.ts";
 import { OutputValidationError, SessionClosedError } from "../../errors/mod.ts";
-import type { AskOptions, PromptRunResult, SessionConfig } from "../../session/mod.ts";
+import type { AskOptions, DynamicTool, PromptRunResult, SessionConfig } from "../../session/mod.ts";
 import { TurnParts } from "../turn_parts.ts";
 import { AnswerParts, ContentBuilder, finishOf, usageOf } from "./answer_parts.ts";
 import { callError, unsupported } from "./call_error.ts";
@@ -36,10 +36,13 @@ export class Model {
   readonly #client: ModelClient;
   readonly #config: SessionConfig;
   readonly #kept: KeptSessions;
+  /** Turns in which a tool of this process has run: codex 0.104 tells no item of it. */
+  readonly #acted: Set<string> = new Set();
+
   /** `maxConversations`: how many sessions it keeps. */
   constructor(client: ModelClient, config: SessionConfig, maxConversations: number) {
     this.#client = client;
-    this.#config = config;
+    this.#config = { ...config, tools: this.#noted(config.tools ?? {}) };
     this.#kept = new KeptSessions(maxConversations);
     this.#modelId = config.model ?? "default";
   }
@@ -152,6 +155,19 @@ export class Model {
     });
   }
 
+  #noted(tools: Record<string, DynamicTool>): Record<string, DynamicTool> {
+    return Object.fromEntries(
+      Object.entries(tools).map(([name, tool]) => {
+        const { description, inputSchema } = tool;
+        const run: DynamicTool["run"] = (args, context) => {
+          this.#acted.add(context.turnId);
+          return tool.run(args, context);
+        };
+        return [name, { description, inputSchema, run }];
+      }),
+    );
+  }
+
   #isRead(run: Run): void {
     run.isRead = true;
     this.#kept.read(run.session);
@@ -187,11 +203,13 @@ export class Model {
         run.isKept = true;
       }
       if (finishReason.unified === "error") {
-        yield { type: "error", error: callError(error, call.abortSignal, reader.usage !== null) };
+        const answered = reader.usage !== null || this.#acted.has(turnId);
+        yield { type: "error", error: callError(error, call.abortSignal, answered) };
       }
       yield { type: "finish", usage, finishReason, providerMetadata: told.metadata() };
     } finally {
       this.#isRead(run);
+      this.#acted.delete(turnId);
       // What a stopped turn left behind in the thread is not in anybody's history.
       if (!run.isKept) releaseSession(session);
     }
