@@ -68,6 +68,11 @@ const ASKED: ReadonlySet<string> = new Set([
   "elicitation",
 ]);
 
+/** Why turns failed of which codex tells no error. */
+const LATE: { [status in TurnStatus]?: { kind: string; message: string } } = {
+  timedOut: { kind: "timedOut", message: "The turn took too long." },
+};
+
 /** Turns the events of one turn into parts. Feed it in order. */
 export class TurnParts {
   readonly #threadId: string;
@@ -130,7 +135,7 @@ export class TurnParts {
           { type: "notice", message: event.message, retrying: true },
         ];
       case "turnCompleted":
-        this.#last = { status: event.status, error: event.error };
+        this.#last = { status: event.status, error: event.error ?? LATE[event.status] ?? null };
         // A prompt that is tried again goes on in another turn, and is said again.
         this.#begun = false;
         return this.#closeAll();

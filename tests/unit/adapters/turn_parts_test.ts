@@ -298,6 +298,13 @@ for (const [name, events, parts] of CASES) {
   });
 }
 
+test("TurnParts: of a turn that took too long codex tells no error", () => {
+  const reader = new TurnParts("t", "u");
+  reader.take(event("turnCompleted", { status: "timedOut", error: null }));
+  const error = { kind: "timedOut", message: "The turn took too long." };
+  assert.deepEqual(reader.end(), [{ type: "end", status: "timedOut", error }]);
+});
+
 test("TurnParts: what a snapshot shows goes on from there", () => {
   const reader = new TurnParts("t", "u");
   const items = [
