@@ -25,6 +25,7 @@ export type Feature =
   | "tellsWholePatches"
   | "workspaceReads"
   | "docsNeedTrust"
+  | "rulesNeedTrust"
   | "docsInReads"
   | "skillsInReads"
   | "deniedRootHolds"
@@ -101,6 +102,11 @@ const FEATURES: Record<Feature, { since: string } | { until: string }> = {
   workspaceReads: { since: "0.145.0" },
   /** Reads no `AGENTS.md` in a project that it is told not to trust; seen on 0.150, not yet on 0.145. */
   docsNeedTrust: { since: "0.150.0" },
+  /**
+   * Reads no rules of a project that it is told not to trust. 0.104 to 0.120 do where its `.codex` has no `config.toml`, and
+   * tell of no reason that keeps them from it.
+   */
+  rulesNeedTrust: { since: "0.125.0" },
   /** Reads an `AGENTS.md` only where its permission profile lets commands read. 0.145 reads any, also through links. */
   docsInReads: { since: "0.150.0" },
   /** Follows no link among a project's skills to where commands may not read; 0.163 does, between not tried. */

@@ -354,6 +354,33 @@ for (const version of CODEX_VERSIONS) {
     });
   });
 
+  test(`rules in a .codex with nothing else in it run nothing unseen, ${version}`, async (t) => {
+    const world: Hostile = await Hostile.start(version, runs(() => world.touch("rule")));
+    await using _ = world;
+    await world.armRepository();
+    for (const name of ["config.toml", "hooks.json"]) await rm(join(world.repo, ".codex", name));
+    // Codex 0.104 to 0.120 trust such a folder, whatever they are told of its project.
+    const trusts = version === "0.104.0";
+    await t.step(
+      "they are refused where codex takes them, and of no effect elsewhere",
+      async () => {
+        for (const cwd of [world.repo, world.sub]) {
+          const watched = world.ask({ cwd, approvalPolicy: "untrusted" }, {
+            approvals: () => ({ decision: "decline" }),
+          });
+          if (trusts) await assert.rejects(watched, /x\.rules.*touch.*allowRulesFiles/s);
+          else assert.deepEqual((await watched).policy.rulesFiles, []);
+          assert.deepEqual(await world.left(), []);
+        }
+      },
+    );
+    await t.step("and told where nobody watches", async () => {
+      const { policy } = await world.ask({});
+      assert.equal(policy.rulesFiles.length, trusts ? 1 : 0);
+      assert.deepEqual(await world.left(), trusts ? ["rule"] : []);
+    });
+  });
+
   test(`a session's config starts nothing, and moves nothing, without consent, ${version}`, async (t) => {
     const world: Hostile = await Hostile.start(version, () => "done");
     await using _ = world;

@@ -78,8 +78,8 @@ export async function decideSessionPolicy(
     turnProfiles,
     proxied,
   });
-  // Of a project that is not trusted, codex reads no rules.
-  const rulesFiles = await readRulesFiles(core, trust.distrust ? null : decided.cwd);
+  const rulesOff = trust.distrust && supports(core.server.version, "rulesNeedTrust");
+  const rulesFiles = await readRulesFiles(core, rulesOff ? null : decided.cwd);
   const docs = await docsOf(core, decided, settings);
   await refuseStraySkills(core, decided);
   const narrowed = [...decided.narrowed, ...trust.notes, ...docs.note === null ? [] : [docs.note]];
