@@ -31,6 +31,7 @@ export interface SessionSettingsFacts {
  * - `approvals_reviewer`: the server's questions come here, whatever the user configured;
  * - `notify`: the user's program would run without a sandbox at the end of each turn;
  * - `projects`, where codex would else trust the directory, and with it the programs that its `.codex` names;
+ * - no hooks of codex's own before 0.125, which would be those of any repository, unless the caller's settings name them;
  * - no terminals, where somebody is asked; see {@linkcode withoutTerminals};
  * - no tools that act past the sandbox of the session, unless the caller's own settings switch them on; see `TOOLS`.
  *
@@ -63,6 +64,7 @@ export function sessionSettings(
   return {
     notify: [],
     ...(facts.distrust && !names(own, "projects") ? { projects: distrusted(facts.cwd) } : {}),
+    ...(featureOf(own, "codex_hooks") === undefined ? withoutHooks(facts) : {}),
     ...withShellEnvironment([inherited, own], facts.commands),
     approvals_reviewer: "user",
     ...noTerminals,
@@ -197,6 +199,13 @@ function distrusted(cwd: string): Record<string, JsonValue> {
     folders[path] = { trust_level: "untrusted" };
   }
   return folders;
+}
+
+/** Codex that takes a `.codex` with no `config.toml` for trusted runs the hooks in it, where the user has switched hooks on. */
+function withoutHooks({ distrust, serverVersion }: SessionSettingsFacts): Settings {
+  return distrust && !supports(serverVersion, "rulesNeedTrust")
+    ? { "features.codex_hooks": false }
+    : {};
 }
 
 function names(settings: Readonly<Record<string, JsonValue>>, first: string): boolean {

@@ -61,6 +61,20 @@ test("a session's settings say what it leaves to nobody, on top of its own", () 
   );
 });
 
+test("a session has no hooks of codex's own where a repository's would need no trust", () => {
+  const facts = { cwd: "/w", started: { "features.codex_hooks": true }, asks: false };
+  const hooks = (serverVersion: string, distrust = true, own: Record<string, JsonValue> = {}) =>
+    sessionSettings(own, { ...facts, distrust, serverVersion })["features.codex_hooks"];
+  assert.deepEqual(["0.104.0", "0.120.0", "0.125.0"].map((version) => hooks(version)), [
+    false,
+    false,
+    undefined,
+  ]);
+  assert.equal(hooks("0.120.0", false), undefined);
+  assert.equal(hooks("0.120.0", true, { "features.codex_hooks": true }), true);
+  assert.equal(hooks("0.120.0", true, { features: { codex_hooks: true } }), true);
+});
+
 test("a session has no tools that act past its sandbox, unless the caller's own settings name them", () => {
   const facts = { cwd: "/w", distrust: false, asks: false, serverVersion: "0.169.0" };
   const off = { "features.multi_agent": false, "features.enable_fanout": false };
