@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import {
@@ -379,6 +379,17 @@ for (const version of CODEX_VERSIONS) {
       assert.equal(policy.rulesFiles.length, trusts ? 1 : 0);
       assert.deepEqual(await world.left(), trusts ? ["rule"] : []);
     });
+    await t.step(
+      "above the repository, as in the home of a user whose codex has another, they are none",
+      async () => {
+        await rename(join(world.repo, ".codex"), join(world.repo, "..", ".codex"));
+        const { policy } = await world.ask({ approvalPolicy: "untrusted" }, {
+          approvals: () => ({ decision: "decline" }),
+        });
+        assert.deepEqual(policy.rulesFiles, []);
+        assert.deepEqual(await world.left(), []);
+      },
+    );
   });
 
   test(`a session's config starts nothing, and moves nothing, without consent, ${version}`, async (t) => {

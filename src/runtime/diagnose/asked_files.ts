@@ -10,18 +10,22 @@ import { redactText } from "../../redact.ts";
 import type { RuntimeCore } from "../core.ts";
 import { type Call, refusedBy, textThere } from "./server_text.ts";
 
-/** Of files below `.codex` folders those whose repository codex trusts; all, when it does not say so. */
+/**
+ * Of files below `.codex` folders those that codex reads from a directory, whose repository it trusts; all, when it does not say
+ * so. A folder above the repository is none of them: the user's own home, for a codex that has another one.
+ */
 export async function inForce(
   { call, cwd }: { call: Call; cwd: string | null },
+  remote: boolean,
   files: RulesFile[],
 ): Promise<RulesFile[]> {
   const layers = await layersOf(call, { cwd });
   if (layers === null) return files;
-  const off = layers.flatMap((layer) => {
-    const { dotCodexFolder } = layer.name;
-    return layer.disabled && typeof dotCodexFolder === "string" ? [dotCodexFolder] : [];
+  return files.filter(({ path }) => {
+    const layer = layers.find(({ name }) => path.startsWith(`${name["dotCodexFolder"]}/`));
+    // On another machine, and on Windows, a folder may be told by another name.
+    return layer === undefined ? remote || !path.startsWith("/") : !layer.disabled;
   });
-  return files.filter(({ path }) => !off.some((folder) => path.startsWith(`${folder}/`)));
 }
 
 /** Where the user's configuration lies: old servers do not tell their home by itself. */

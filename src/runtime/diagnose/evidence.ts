@@ -54,7 +54,7 @@ async function rulesFilesAt(place: Place): Promise<RulesFile[]> {
   const there = project.flat().filter(({ path }) => !path.startsWith(`${home}/rules`));
   return [
     ...found.flat(),
-    ...(there.length === 0 ? [] : await (await reading()).inForce(place, there)),
+    ...(there.length === 0 ? [] : await (await reading()).inForce(place, remote, there)),
   ];
 }
 
