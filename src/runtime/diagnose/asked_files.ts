@@ -110,9 +110,15 @@ async function namesOf(call: Call, path: string): Promise<string[] | null> {
     if (/no such file|os error 2\b/i.test(String(error))) return [];
   }
   try {
-    // Codex 0.104 can look for names only.
-    const found = await call("fuzzyFileSearch", { query: ".rules", roots: [path] });
-    return namesIn(found, "files", "path");
+    // Codex before 0.125 lists nothing for a client, and its search leaves out what git ignores; it runs programs.
+    const found = await call("command/exec", {
+      command: ["/bin/sh", "-c", '[ ! -e "$1" ] || ls -a "$1"', "sh", path],
+      cwd: "/",
+      timeoutMs: 5000,
+      sandboxPolicy: { type: "dangerFullAccess" },
+    });
+    const listed = memberOf(found, "exitCode") === 0 ? stringOf(found, "stdout") : null;
+    return listed?.split("\n") ?? null;
   } catch (error) {
     refusedBy(error);
     return null;

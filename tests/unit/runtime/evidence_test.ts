@@ -123,18 +123,35 @@ test("a lost connection tells nothing of rules: it is told as what it is", async
       ["config/read", "/far"],
       ["fs/readDirectory", "/far"],
       ["fs/readFile", "/far"],
-      ["fuzzyFileSearch", "/far"],
+      ["command/exec", "/far"],
     ] as const
   ) {
     const core = far(files, home === undefined ? {} : { home });
     const { callNow } = core;
     core.callNow = (asked, params) => {
       if (asked === method) return Promise.reject(lost);
-      return method === "fuzzyFileSearch"
+      return method === "command/exec"
         ? Promise.reject(new Error("unknown method"))
         : callNow(asked, params);
     };
     await assert.rejects(readRulesFiles(core, "/a"), (error) => error === lost, method);
+  }
+});
+
+test("a codex that lists nothing for a client runs a program that does", async () => {
+  const listing = (answer: JsonValue) => {
+    const core = far({}, { home: "/far" });
+    core.callNow = (method) =>
+      method === "command/exec"
+        ? Promise.resolve(answer)
+        : Promise.reject(new RpcError(method, -32600, "unknown variant"));
+    return readRulesFiles(core, null);
+  };
+  const unread = [{ path: "/far/rules/a.rules", allows: ["a file that could not be read"] }];
+  assert.deepEqual(await listing({ exitCode: 0, stdout: ".\n..\na.rules\nb.txt\n" }), unread);
+  assert.deepEqual(await listing({ exitCode: 0, stdout: "" }), []);
+  for (const failed of [{ exitCode: 1, stdout: "" }, {}]) {
+    assert.deepEqual(await listing(failed), [{ path: "/far/rules", allows: [] }]);
   }
 });
 
