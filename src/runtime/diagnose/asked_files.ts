@@ -71,10 +71,13 @@ function allowedByRules(text: string): string[] {
     return (said[0] === "#" ? " " : asks ? "0" : "_").repeat(said.length);
   });
   const allows: string[] = [];
-  const rest = code.replace(/\b\w*rule\s*\(([^()]*)\)/g, (call, given: string, at: number) => {
+  const calls = /\b(\w*rule|host_executable)\s*\(([^()]*)\)/g;
+  const rest = code.replace(calls, (call, name: string, given: string, at: number) => {
     // Words but those before an `=` are expressions. A rule that says nothing allows.
     const isPlain = !/\b[a-z]\w*\b(?!\s*=)/i.test(given);
-    if (isPlain && /(?:^|,)\s*decision\s*=\s*0+\s*(?:,|$)/.test(given)) return "";
+    const asks = /(?:^|,)\s*decision\s*=\s*0+\s*(?:,|$)/.test(given);
+    // Where a program lies is said beside the rules for it, and allows nothing.
+    if (isPlain && (asks || name === "host_executable")) return "";
     const pattern = /\b(?:pattern|host)\s*=\s*(\[[^\]]{0,400}\]|"[^"]*")/;
     // Codex remembers whole command lines, what they hold of secrets included.
     allows.push(redactText(pattern.exec(text.slice(at, at + call.length))?.[1] ?? UNREAD));

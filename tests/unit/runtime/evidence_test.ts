@@ -69,6 +69,9 @@ test("what is not plainly a rule that asks or forbids may allow, however it is w
         [],
       ],
       [`# prefix_rule(pattern = ["rm"])`, []],
+      [`${asks}\nhost_executable(name = "ls", paths = ["/bin/ls"])`, []],
+      [`${asks}\nhost_executable(name = "ls", paths = [f(x) for f in y])`, [unread]],
+      [`host_executable(name = x, paths = [])`, [unread]],
       [`prefix_rule(pattern = ["curl", "-H", "Authorization: Bearer hunter2-hunter2-hunter2"])`, [
         `["curl", "-H", "Authorization: [redacted]"]`,
       ]],
