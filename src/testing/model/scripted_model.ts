@@ -266,10 +266,11 @@ export class ScriptedModel implements AsyncDisposable {
     if (typeof script === "function") return await script(request);
     if (script !== undefined) return pick(script, this.#nextTurn++, request);
     const prompt = newestPrompt(request);
-    const turns = fromPrompt(request.userTexts[prompt] ?? "");
+    const text = request.userTexts[prompt] ?? "";
+    const turns = fromPrompt(text);
     if (turns === null) return `You said: ${request.text}`;
-    // A prompt's script is counted per thread and prompt, so that parallel threads do not disturb each other.
-    const key = `${request.threadId} ${prompt}`;
+    // Parallel threads do not disturb each other, and after a rewind or a compaction another prompt has the same place.
+    const key = `${request.threadId} ${prompt} ${text}`;
     const round = this.#rounds.get(key) ?? 0;
     this.#rounds.set(key, round + 1);
     return pick(turns, round, request);

@@ -231,6 +231,8 @@ test("a script in the prompt is counted per thread and prompt", async () => {
   assert.match(await (await ask(model, prompt)).text(), /"second"/);
   const beyond = await ask(model, prompt);
   assert.match(await beyond.text(), /2 turn\(s\).*request 3/);
+  const another = script.inPrompt(["third"], "After a rewind. ");
+  assert.match(await (await ask(model, another)).text(), /"third"/);
   const broken = await ask(model, "<<model:[oops>>");
   assert.equal(broken.status, 400);
   await broken.body?.cancel();
