@@ -390,6 +390,27 @@ for (const version of CODEX_VERSIONS) {
         assert.deepEqual(await world.left(), []);
       },
     );
+    await t.step(
+      "unless the session's own settings make that folder the project's, or trust it",
+      async () => {
+        await writeFile(join(world.repo, "..", ".root"), "");
+        const trusted = { trust_level: "trusted" };
+        const above = join(world.repo, "..");
+        for (
+          const config of [
+            { project_root_markers: [".root"] },
+            { projects: { [above]: trusted, [world.repo]: trusted, [world.sub]: trusted } },
+          ]
+        ) {
+          const watched = world.ask(
+            { config, allowPrivilegedEscalation: true, approvalPolicy: "untrusted" },
+            { approvals: () => ({ decision: "decline" }) },
+          );
+          await assert.rejects(watched, /x\.rules.*touch.*allowRulesFiles/s);
+          assert.deepEqual(await world.left(), []);
+        }
+      },
+    );
   });
 
   test(`a session's config starts nothing, and moves nothing, without consent, ${version}`, async (t) => {

@@ -23,6 +23,8 @@ interface Place {
   codexHome: string | undefined;
   /** The directory of the session, real; `null` where nothing below it counts. */
   cwd: string | null;
+  /** Whether the session says by itself which folders are its project's, or trusted: codex tells of others. */
+  ownTrust: boolean;
   call: Call;
 }
 
@@ -33,11 +35,16 @@ interface Place {
  * This script looks by itself where it may. Elsewhere codex is asked: for what it reads anyway, and whether it trusts a
  * repository whose `.codex` holds such files.
  */
-export function readRulesFiles(core: RuntimeCore, cwd: string | null): Promise<RulesFile[]> {
+export function readRulesFiles(
+  core: RuntimeCore,
+  cwd: string | null,
+  ownTrust = false,
+): Promise<RulesFile[]> {
   return rulesFilesAt({
     config: core.config,
     codexHome: core.server.codexHome,
     cwd,
+    ownTrust,
     call: (method, params) => core.callNow(method, params),
   });
 }
@@ -54,7 +61,9 @@ async function rulesFilesAt(place: Place): Promise<RulesFile[]> {
   const there = project.flat().filter(({ path }) => !path.startsWith(`${home}/rules`));
   return [
     ...found.flat(),
-    ...(there.length === 0 ? [] : await (await reading()).inForce(place, remote, there)),
+    ...(there.length === 0 || place.ownTrust
+      ? there
+      : await (await reading()).inForce(place, remote, there)),
   ];
 }
 

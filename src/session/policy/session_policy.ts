@@ -78,8 +78,9 @@ export async function decideSessionPolicy(
     turnProfiles,
     proxied,
   });
-  const rulesOff = trust.distrust && supports(core.server.version, "rulesNeedTrust");
-  const rulesFiles = await readRulesFiles(core, rulesOff ? null : decided.cwd);
+  const ownTrust = Object.keys(settings).some((key) => /^project(?:s|_root_markers)\b/.test(key));
+  const rulesOff = trust.distrust && !ownTrust && supports(core.server.version, "rulesNeedTrust");
+  const rulesFiles = await readRulesFiles(core, rulesOff ? null : decided.cwd, ownTrust);
   const docs = await docsOf(core, decided, settings);
   await refuseStraySkills(core, decided);
   const narrowed = [...decided.narrowed, ...trust.notes, ...docs.note === null ? [] : [docs.note]];
