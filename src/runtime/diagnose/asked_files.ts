@@ -111,6 +111,7 @@ async function namesOf(call: Call, path: string): Promise<string[] | null> {
   } catch (error) {
     refusedBy(error);
     if (/no such file|os error 2\b/i.test(String(error))) return [];
+    if (!/unknown variant/.test(String(error))) return null;
   }
   try {
     // Codex before 0.125 lists nothing for a client, and its search leaves out what git ignores; it runs programs.

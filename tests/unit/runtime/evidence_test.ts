@@ -134,7 +134,7 @@ test("a lost connection tells nothing of rules: it is told as what it is", async
     core.callNow = (asked, params) => {
       if (asked === method) return Promise.reject(lost);
       return method === "command/exec"
-        ? Promise.reject(new Error("unknown method"))
+        ? Promise.reject(new Error("unknown variant"))
         : callNow(asked, params);
     };
     await assert.rejects(readRulesFiles(core, "/a"), (error) => error === lost, method);
@@ -142,20 +142,23 @@ test("a lost connection tells nothing of rules: it is told as what it is", async
 });
 
 test("a codex that lists nothing for a client runs a program that does", async () => {
-  const listing = (answer: JsonValue) => {
+  const listing = (answer: JsonValue, refusal = "unknown variant") => {
     const core = far({}, { home: "/far" });
     core.callNow = (method) =>
       method === "command/exec"
         ? Promise.resolve(answer)
-        : Promise.reject(new RpcError(method, -32600, "unknown variant"));
+        : Promise.reject(new RpcError(method, -32600, refusal));
     return readRulesFiles(core, null);
   };
   const unread = [{ path: "/far/rules/a.rules", allows: ["a file that could not be read"] }];
   assert.deepEqual(await listing({ exitCode: 0, stdout: ".\n..\na.rules\nb.txt\n" }), unread);
   assert.deepEqual(await listing({ exitCode: 0, stdout: "" }), []);
+  const untold = [{ path: "/far/rules", allows: [] }];
   for (const failed of [{ exitCode: 1, stdout: "" }, {}]) {
-    assert.deepEqual(await listing(failed), [{ path: "/far/rules", allows: [] }]);
+    assert.deepEqual(await listing(failed), untold);
   }
+  // One that knows how to list says why it does not; a cassette holds no program.
+  assert.deepEqual(await listing({ exitCode: 0, stdout: "" }, "permission denied"), untold);
 });
 
 test("where the server's files lie is asked again after the connection was lost", async () => {
