@@ -293,19 +293,29 @@ test("post-hooks of a goal's tools, and of a review's, have ended when it has", 
   const steps = [exec("true"), reached, "reached", exec("true"), "fine"];
   await using w = await world(NEWEST_CODEX, { script: () => steps.shift()! });
   const ended: string[] = [];
+  let over = Promise.withResolvers<void>();
   const slow: plugin.PostHook = {
     name: "slow",
     phases: ["postToolUse", "postTurn", "postRun"],
     call: async ({ phase }) => {
-      if (phase === "postToolUse") await new Promise((resolve) => setTimeout(resolve, 300));
+      if (phase === "postToolUse") await over.promise;
       ended.push(phase);
     },
   };
   const { session } = await w.session({ approvalPolicy: "never", hooks: { post: [slow] } });
+  void (async () => {
+    for await (const { type } of session.events()) {
+      if (type !== "turnCompleted") continue;
+      // Whatever its end brings about without an answer of codex's has happened when codex has answered some more.
+      for (let answers = 0; answers < 10; answers++) await w.client.models();
+      over.resolve();
+    }
+  })();
   const goal = await session.startGoal("Reach it.");
   const { turns } = await goal.finish();
   assert.deepEqual(ended.splice(0), ["postToolUse", "postRun"]);
   assert.deepEqual(turns[0]!.hooks.ran.map(({ phase }) => phase), ["postToolUse", "postRun"]);
+  over = Promise.withResolvers();
   await session.review({ type: "custom", instructions: "Look." });
   assert.deepEqual(ended, ["postToolUse", "postTurn", "postRun"]);
 });
