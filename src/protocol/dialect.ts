@@ -52,12 +52,13 @@ export type Feature =
   | "revert"
   | "rollback"
   | "settingsOfLoaded"
+  | "closesReleased"
   | "mcpToolCalls"
   | "mcpThreadStatus"
   | "mcpReload";
 
 /** What not every codex from 0.104 on has: the first version that was seen with it, or without it. */
-const FEATURES: Record<Feature, { since: string } | { until: string }> = {
+const FEATURES: Record<Feature, { since?: string; until?: string }> = {
   /** Under `untrusted` it asks about every command; before, not about reads that it takes for safe. 0.145 does not. */
   asksAboutReads: { since: "0.169.0" },
   /**
@@ -155,6 +156,8 @@ const FEATURES: Record<Feature, { since: string } | { until: string }> = {
   pagedThreads: { since: "0.152.1" },
   /** `thread/resume` of a thread that is still loaded takes its `config`. 0.104 and 0.125 ignore it. */
   settingsOfLoaded: { since: "0.145.0" },
+  /** Closes a thread by itself some 50 ms after its release, though it was archived and resumed meanwhile. */
+  closesReleased: { since: "0.106.0", until: "0.121.0" },
   /** Calls an MCP server's tools and reads its resources for a client. 0.110 does not. */
   mcpToolCalls: { since: "0.125.0" },
   /** `mcpServerStatus/list` tells of a thread's own MCP servers. 0.125 knows only those of the configuration. */
@@ -186,14 +189,14 @@ const FEATURES: Record<Feature, { since: string } | { until: string }> = {
 /** Whether this codex has it. `version` is as the server told it; nothing is known of `null`. */
 export function supports(version: string | null | undefined, feature: Feature): boolean {
   if (typeof version !== "string" || !/^\d+\.\d+\.\d+/.test(version)) return false;
-  const range: { since?: string; until?: string } = FEATURES[feature];
+  const range = FEATURES[feature];
   return (range.since === undefined || compareVersions(version, range.since) >= 0) &&
     (range.until === undefined || compareVersions(version, range.until) < 0);
 }
 
 /** The first version that was seen with it. */
 export function featureSince(feature: Feature): string {
-  return (FEATURES[feature] as { since?: string }).since ?? "";
+  return FEATURES[feature].since ?? "";
 }
 
 /** The model of those who test without one; codex can't know it. */

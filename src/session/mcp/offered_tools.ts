@@ -2,6 +2,7 @@
  * Which of a session's tools codex offers by itself, and which are served to it.
  * @module
  */
+import { delay } from "../../async.ts";
 import {
   InvalidArgumentError,
   PermissionDeniedError,
@@ -168,8 +169,14 @@ export async function unloadThread(
   const takesSettings = supports(core.server.version, "settingsOfLoaded");
   if (takesSettings && !agents) return;
   const options = signal === undefined ? {} : { signal };
-  const list = await core.call("thread/loaded/list", {}, options);
-  if (!asList(memberOf(list, "data")).includes(threadId)) return;
+  const closes = supports(core.server.version, "closesReleased");
+  const end = performance.now() + (closes ? LEAVING_MS : 0);
+  for (;;) {
+    const list = await core.call("thread/loaded/list", {}, options);
+    if (!asList(memberOf(list, "data")).includes(threadId)) return;
+    if (performance.now() >= end) break;
+    await delay(20, signal);
+  }
   if (isAttached(core.config)) {
     if (!needed || takesSettings) return;
     throw new UnsupportedError(

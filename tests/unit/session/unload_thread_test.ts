@@ -69,6 +69,27 @@ test("unloadThread() asks again for a thread that codex is just releasing", asyn
   assert.deepEqual(calls, [list, archive, archive, archive, unarchive]);
 });
 
+test("unloadThread() waits for a codex that closes a released thread by itself", async () => {
+  for (
+    const [version, asked] of [["0.105.0", UNLOADED], ["0.106.0", [LIST, LIST, LIST]], [
+      "0.120.0",
+      [LIST, LIST, LIST],
+    ], ["0.121.0", UNLOADED]] as const
+  ) {
+    const calls: string[] = [];
+    const core = {
+      server: { version },
+      config: {},
+      call: (method: string) => {
+        calls.push(method);
+        return Promise.resolve({ data: calls.length < 3 ? ["t"] : [] });
+      },
+    } as unknown as RuntimeCore;
+    await unloadThread(core, "t", undefined, false, false);
+    assert.deepEqual(calls, asked, version);
+  }
+});
+
 test("unloadThread() leaves no thread out of the history, though it is given up or gets no answer", async () => {
   const late = new RequestTimeoutError("thread/archive", 1);
   // What codex refuses it has not done.
