@@ -64,7 +64,7 @@ export function sessionSettings(
   return {
     notify: [],
     ...(facts.distrust && !names(own, "projects") ? { projects: distrusted(facts.cwd) } : {}),
-    ...(featureOf(own, "codex_hooks") === undefined ? withoutHooks(facts) : {}),
+    ...withoutHooks(facts),
     ...withShellEnvironment([inherited, own], facts.commands),
     approvals_reviewer: "user",
     ...noTerminals,
@@ -237,7 +237,7 @@ type Settings = Readonly<Record<string, JsonValue>>;
  * win.
  *
  * `"withoutSecrets"` adds the names to leave out to those that the settings themselves leave out; `"codexDefault"`
- * changes nothing. What the settings `set` on purpose stays. A login shell's profile may still define variables anew.
+ * leaves these to codex. What the settings `set` on purpose stays. A login shell's profile may still define variables anew.
  * It also turns codex's shell snapshots off: 0.104 restores from them the very variables that were left out. The result has
  * dotted keys, which codex takes from `-c` flags and from threads alike.
  */
@@ -246,20 +246,21 @@ export function withShellEnvironment(
   commands: "withoutSecrets" | "codexDefault" = "withoutSecrets",
 ): Record<string, JsonValue> {
   const layers: readonly Settings[] = Array.isArray(settings) ? settings : [settings as Settings];
-  // Only the last is the caller's own; what codex was started with holds without being repeated.
-  if (commands === "codexDefault") return { ...layers.at(-1) };
+  const asGiven = commands === "codexDefault";
   const flat: Record<string, JsonValue> = {};
   const listed: string[] = [];
-  for (const [key, value] of layers.flatMap((layer) => Object.entries(layer))) {
+  // Only the last is the caller's own; what codex was started with holds without being repeated.
+  for (const [key, value] of layers.slice(asGiven ? -1 : 0).flatMap(Object.entries<JsonValue>)) {
     // Of a dotted and a nested spelling, codex would take one in an order that is not ours to know.
-    const entries = FLAT.includes(key) && isJsonObject(value)
+    const entries = FLAT.includes(key) && !(asGiven && key === SECTION) && isJsonObject(value)
       ? Object.entries(value).map(([name, inner]) => [`${key}.${name}`, inner] as const)
       : [[key, value] as const];
     for (const [name, inner] of entries) {
-      if (name === EXCLUDE) listed.push(...strings(inner));
+      if (name === EXCLUDE && !asGiven) listed.push(...strings(inner));
       else if (inner !== undefined) flat[name] = inner;
     }
   }
+  if (asGiven) return flat;
   flat[EXCLUDE] = [...new Set([...SECRET_VARIABLES, ...listed])];
   flat[SNAPSHOT] = false;
   return flat;

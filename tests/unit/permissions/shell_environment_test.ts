@@ -56,7 +56,13 @@ test("withShellEnvironment() lays later settings over earlier ones and forgets n
   });
 });
 
-test("withShellEnvironment() changes nothing when codex decides", () => {
+test("withShellEnvironment() adds nothing when codex decides", () => {
   const config = { "shell_environment_policy.inherit": "none" };
   assert.deepEqual(withShellEnvironment(config, "codexDefault"), config);
+  // But for the spelling of what stands beside switches of ours.
+  assert.deepEqual(withShellEnvironment({ features: { goals: true } }, "codexDefault"), {
+    "features.goals": true,
+  });
+  const nested = { shell_environment_policy: { exclude: ["A*"] } };
+  assert.deepEqual(withShellEnvironment([config, nested], "codexDefault"), nested);
 });
