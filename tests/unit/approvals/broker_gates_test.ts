@@ -247,16 +247,20 @@ test("a tool that throws, answers in a wrong shape or is not there tells the mod
     [{ runTool: () => Promise.resolve(undefined) }, "noTool"],
     [{}, "noTool"],
   ];
+  const rules = [{ effect: "ask", tool: "lookup_ticket" } as const];
+  const accepts = (): ApprovalDecision => ({ decision: "accept" });
   for (const [gate, reason] of tools) {
-    const b = bench();
-    b.register(THREAD, gate);
-    const replies = b.send(TOOL);
-    const audit = await b.audited();
-    assert.equal(audit.reason, reason);
-    const result = (replies[0] as { result: { success: boolean; contentItems: unknown[] } }).result;
-    assert.equal(result.success, false);
-    assert.equal(result.contentItems.length, 1);
-    assert.equal(b.timers.size, 0);
+    for (const options of [{}, { approvals: { rules, ask: accepts } }]) {
+      const b = bench(options);
+      b.register(THREAD, gate);
+      const replies = b.send(TOOL);
+      const audit = await b.audited();
+      assert.equal(audit.reason, reason);
+      const { result } = replies[0] as { result: { success: boolean; contentItems: unknown[] } };
+      assert.equal(result.success, false);
+      assert.equal(result.contentItems.length, 1);
+      assert.equal(b.timers.size, 0);
+    }
   }
 });
 
@@ -322,6 +326,27 @@ test("a call that is accepted by hand runs once, whatever its handler answers th
     await b.audited();
     assert.deepEqual([runs, replies], [1, [{ result: output }]]);
     assert.deepEqual([b.audits.length, b.timers.size], [1, 0]);
+  }
+});
+
+test("a call that is declined by hand runs nothing, and can't be accepted where there is no tool", async () => {
+  const approvals = {
+    rules: [{ effect: "ask", tool: "lookup_ticket" } as const],
+    ask: (): ApprovalDecision => ({ decision: "defer" }),
+  };
+  for (const gate of [{ runTool: () => assert.fail("it ran") }, {}]) {
+    const b = bench({ approvals });
+    b.register(THREAD, gate);
+    const replies = b.send(TOOL);
+    await settle();
+    const [{ request: { id } }] = b.broker.pending() as [PendingApproval];
+    if (!("runTool" in gate)) assert.equal(b.broker.answer(id, { decision: "accept" }), false);
+    await settle();
+    assert.deepEqual([replies, b.broker.pending().length], [[], 1]);
+    assert.equal(b.broker.answer(id, { decision: "decline", reason: "not now" }), true);
+    const audit = await b.audited();
+    assert.deepEqual([audit.decidedBy, audit.decision], ["handler", "decline"]);
+    assert.match(JSON.stringify(replies), /"success":false/);
   }
 });
 

@@ -4,7 +4,7 @@ import { grantOf } from "../../../src/approvals/broker/pending.ts";
 import type { ApprovalDecision, ApprovalRequest } from "../../../src/approvals/mod.ts";
 import type { BrokerOptions } from "../../../src/approvals/broker/gate.ts";
 import type { Grant } from "../../../src/approvals/broker/gate.ts";
-import type { JsonObject, JsonValue } from "../../../src/json.ts";
+import { type JsonObject, type JsonValue, memberOf } from "../../../src/json.ts";
 import { test } from "../../_harness.ts";
 import {
   type Bench,
@@ -44,6 +44,18 @@ test("what is done to a request or its item to show it is neither granted nor he
       return b;
     },
     "by a hand": () => bench({ approvals: () => ({ decision: "defer" }) }),
+    "by a reader": () => {
+      const b = bench();
+      b.attach(({ method, params, request, respond }) => {
+        if (request !== null) show(request);
+        respond(
+          method === PERMISSIONS
+            ? { permissions: memberOf(params, "permissions"), scope: "turn" }
+            : { decision: "accept" },
+        );
+      });
+      return b;
+    },
   };
   for (const [name, open] of Object.entries(ways)) {
     await t.step(name, async () => {
