@@ -13,7 +13,14 @@ import {
   type SessionConfig,
   testing,
 } from "../../mod.ts";
-import { CODEX_VERSIONS, codexes, codexPath, type CodexVersion, NEWEST_CODEX } from "../_codex.ts";
+import {
+  CODEX_VERSIONS,
+  codexes,
+  codexPath,
+  type CodexVersion,
+  NEWEST_CODEX,
+  OLDEST_CODEX,
+} from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
 import { makeUsed } from "../_used_home.ts";
@@ -353,7 +360,10 @@ for (const version of CODEX_VERSIONS) {
       assert.deepEqual(await world.left(), []);
     });
   });
+}
 
+// Sessions tell codex up to 0.149 by themselves that their projects are not trusted.
+for (const version of codexes(NEWEST_CODEX, "0.145.0", OLDEST_CODEX)) {
   test(`rules in a .codex with nothing else in it run nothing unseen, ${version}`, async (t) => {
     const world: Hostile = await Hostile.start(version, runs(() => world.touch("rule")));
     await using _ = world;
@@ -412,7 +422,9 @@ for (const version of CODEX_VERSIONS) {
       },
     );
   });
+}
 
+for (const version of CODEX_VERSIONS) {
   test(`a session's config starts nothing, and moves nothing, without consent, ${version}`, async (t) => {
     const world: Hostile = await Hostile.start(version, () => "done");
     await using _ = world;

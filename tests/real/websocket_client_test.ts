@@ -1,6 +1,7 @@
 /** Clients of a real app server that listens for WebSockets. */
 import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
+import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { ApprovalHandler, ApprovalRequest } from "../../src/approvals/request/types.ts";
 import {
@@ -12,6 +13,7 @@ import type { ClientConfig } from "../../src/runtime/config.ts";
 import type { EventEnvelope } from "../../src/runtime/log/event_envelope.ts";
 import { Client } from "../../src/session/client/client.ts";
 import { type ModelRequest, type ModelTurn, script, ScriptedModel } from "../../src/testing/mod.ts";
+import { codexes, type CodexVersion } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
 import { whenGone } from "./_transport_world.ts";
@@ -38,10 +40,13 @@ interface Stage {
 async function onStage(
   turns: Parameters<typeof ScriptedModel.start>[0],
   act: (stage: Stage) => Promise<void>,
+  open?: CodexVersion,
 ): Promise<void> {
   await using directory = await tempDir();
   await using model = await ScriptedModel.start(turns);
-  const server = await listen(model, directory.path);
+  // Codex 0.104 knows no tokens.
+  const how = open === undefined ? {} : { open: true, version: open };
+  const server = await listen(model, directory.path, how);
   const clients: Client[] = [];
   try {
     await act({
@@ -114,6 +119,25 @@ test("a client attached by WebSocket runs turns and leaves the server alone", as
     assert.equal((await resumed.ask("again")).assistantText, "second");
   });
 });
+
+for (const version of codexes("0.169.0", "0.104.0")) {
+  test(`rules in the home of a server that was attached to are seen, codex ${version}`, async () => {
+    await onStage(["done"], async ({ connect, dir, model }) => {
+      const client = await connect({}, null);
+      const config = { cwd: dir, approvalPolicy: "untrusted" } as const;
+      const approvals: ApprovalHandler = () => ({ decision: "decline" });
+      await (await client.startSession({ ...config, approvals })).close();
+      const rules = join(model.clientConfig().env.set["CODEX_HOME"]!, "rules");
+      await mkdir(rules, { recursive: true });
+      await writeFile(join(rules, ".own.rules"), 'prefix_rule(pattern = ["touch"])\n');
+      await assert.rejects(client.startSession({ ...config, approvals }), /\.own\.rules/);
+      const session = await client.startSession(config);
+      assert.deepEqual(session.policy.rulesFiles.map(({ path }) => path), [
+        join(rules, ".own.rules"),
+      ]);
+    }, version);
+  });
+}
 
 test("a wrong and a missing token reject with what to do, and without the token", async () => {
   await onStage([], async ({ connect }) => {

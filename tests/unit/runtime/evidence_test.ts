@@ -54,6 +54,9 @@ test("what is not plainly a rule that asks or forbids may allow, however it is w
       [`${touch}, justification = "x, decision='prompt',")`, [`["touch"]`]],
       [`${touch}, justification = """\\"""" + str(f('decision = "prompt"')) + ",")`, [unread]],
       [`${touch}, decision = "forbidden" if False else "allow")`, [`["touch"]`]],
+      [`${touch}, decision = "forbidden"and"allow")`, [`["touch"]`]],
+      [`${touch}, no_decision = "forbidden")`, [`["touch"]`]],
+      [`prefix_rule(pattern = ["${"a".repeat(400)}"])`, [unread]],
       [`${touch}, match = [m for m in [lambda a, decision = "prompt", b = 1: a] if 0])`, [
         `["touch"]`,
       ]],
@@ -77,9 +80,10 @@ test("what is not plainly a rule that asks or forbids may allow, however it is w
       ]],
     ] as const
   ) assert.deepEqual(await allowsOf(rules), allows, rules);
-  for (const flood of [`\\"`, `"""\n`, `'\n`, "rule(", "a", "a ", "rule "]) {
+  for (const flood of [`\\"`, `"""\n`, `'\n`, "rule(", "a", "a ", "rule ", "host=["]) {
     const begun = performance.now();
     await allowsOf(`${flood.repeat(100_000)}\\`);
+    await allowsOf(`rule(${flood.repeat(100_000)})`);
     assert.ok(performance.now() - begun < 2_000, flood);
   }
 });
@@ -144,10 +148,13 @@ test("a lost connection tells nothing of rules: it is told as what it is", async
 test("a codex that lists nothing for a client runs a program that does", async () => {
   const listing = (answer: JsonValue, refusal = "unknown variant") => {
     const core = far({}, { home: "/far" });
-    core.callNow = (method) =>
-      method === "command/exec"
-        ? Promise.resolve(answer)
-        : Promise.reject(new RpcError(method, -32600, refusal));
+    core.callNow = (method, params) => {
+      if (method !== "command/exec") return Promise.reject(new RpcError(method, -32600, refusal));
+      // In no sandbox, which may not start or hide the home, and from a directory that is there.
+      const { cwd, sandboxPolicy } = params as JsonObject;
+      assert.deepEqual([cwd, sandboxPolicy], ["/", { type: "dangerFullAccess" }]);
+      return Promise.resolve(answer);
+    };
     return readRulesFiles(core, null);
   };
   const unread = [{ path: "/far/rules/a.rules", allows: ["a file that could not be read"] }];
@@ -159,6 +166,19 @@ test("a codex that lists nothing for a client runs a program that does", async (
   }
   // One that knows how to list says why it does not; a cassette holds no program.
   assert.deepEqual(await listing({ exitCode: 0, stdout: "" }, "permission denied"), untold);
+});
+
+test("of a repository on another machine the rules count that codex may know by another path", async () => {
+  const files = { "/a/.codex/rules/x.rules": "prefix_rule()" };
+  const pathsIn = async (dotCodexFolder: string, disabledReason: string | null) => {
+    const layers = [{ name: { type: "project", dotCodexFolder }, disabledReason }];
+    return (await readRulesFiles(far(files, { home: "/far", layers }), "/a")).map(({ path }) =>
+      path
+    );
+  };
+  assert.deepEqual(await pathsIn("/private/a/.codex", null), ["/a/.codex/rules/x.rules"]);
+  assert.deepEqual(await pathsIn("/a/.codex", null), ["/a/.codex/rules/x.rules"]);
+  assert.deepEqual(await pathsIn("/a/.codex", "not trusted"), []);
 });
 
 test("where the server's files lie is asked again after the connection was lost", async () => {
