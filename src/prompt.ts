@@ -144,7 +144,6 @@ const attachmentKind: Kind = either(
       data: bytes,
       mimeType: kind("an image's type, such as image/png", ["string"], isTypeOf("image")),
     }, {
-      image_url: "url",
       imageUrl: "url",
       bytes: "data",
       mediaType: "mimeType",

@@ -377,8 +377,7 @@ export function optionMisfit(
     if (Object.hasOwn(options, key) || value[key] === undefined) continue;
     const shown = shortName(key);
     const camel = key.replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
-    const known = [key, camel].find((each) => Object.hasOwn(meant, each));
-    const near = known === undefined ? nearest(key, Object.keys(options)) : meant[known]!;
+    const near = Object.hasOwn(meant, camel) ? meant[camel]! : nearest(key, Object.keys(options));
     return {
       path: at(shown),
       received: UNKNOWN_OPTION,

@@ -73,7 +73,7 @@ const NO_SCHEMAS: ReadonlySet<string> = new Set(["const", "default", "enum", "ex
 
 /** What is in them has names of its own, each with a schema. */
 const NAMED: ReadonlySet<string> = new Set(
-  ["properties", "patternProperties", "$defs", "definitions", "dependentSchemas"],
+  ["properties", "patternProperties", "$defs", "definitions"],
 );
 
 /** Keywords of which nothing is known here. */

@@ -104,7 +104,7 @@ const COMMAND: Shape = shape<McpCommandServer>({
 }, {
   type: "Leave `type` out: `command` says it.",
   environment: "env",
-  startup_timeout_sec: "startupTimeoutMs",
+  startupTimeoutSec: "startupTimeoutMs",
 });
 
 const URL_SERVER: Shape = shape<McpUrlServer>({
@@ -115,10 +115,10 @@ const URL_SERVER: Shape = shape<McpUrlServer>({
   startupTimeoutMs: milliseconds,
 }, {
   type: "Leave `type` out: `url` says it.",
-  startup_timeout_sec: "startupTimeoutMs",
+  startupTimeoutSec: "startupTimeoutMs",
   token: "bearerToken",
   httpHeaders: "headers",
-  bearer_token_env_var: "Read the variable, and give its value as `bearerToken`.",
+  bearerTokenEnvVar: "Read the variable, and give its value as `bearerToken`.",
 });
 
 const server: Kind = {

@@ -434,7 +434,18 @@ test("toolSpecsOf() refuses a pattern that no call can be held against in bounde
     const [unchecked, path] of [
       [{ $ref: "Node" }, /a\.\$ref: an outer reference can't/],
       [{ $ref: "#/$defs/no" }, /a\.\$ref: an outer reference can't/],
-      [{ unevaluatedProperties: false }, /unevaluatedProperties: it can't/],
+      ...[
+        "unevaluatedProperties",
+        "unevaluatedItems",
+        "dependencies",
+        "dependentSchemas",
+        "minContains",
+        "maxContains",
+        "$dynamicRef",
+        "$recursiveRef",
+      ].map((key) =>
+        [{ [key]: {} }, new RegExp(`a\\.${key.replace("$", "\\$")}: it can't`)] as const
+      ),
       [{ patternProperties: { "(?P<x>a)": {} } }, /patternProperties: what is no RegExp can't/],
     ] as const
   ) {
