@@ -232,6 +232,33 @@ await part("a file store saves, loads and refuses a stale edit", async () => {
   await assert.rejects(stale, { code: "artifactConflict" });
 });
 
+await part(
+  "rules of the machine count, those of a home that codex does not have do not",
+  async () => {
+    const user = path.join(root, "user");
+    const machine = "C:\\ProgramData\\OpenAI\\Codex\\rules";
+    const allow = 'prefix_rule(pattern = ["git"], decision = "allow")\n';
+    const client = await Client.connect(config);
+    const options = { cwd: path.join(user, "repo"), approvals: () => "decline" };
+    for (const folder of [options.cwd, path.join(user, ".codex", "rules"), machine]) {
+      fs.mkdirSync(folder, { recursive: true });
+    }
+    fs.writeFileSync(path.join(user, ".codex", "rules", "a.rules"), allow);
+    const file = path.join(machine, "codex-runtime-test.rules");
+    try {
+      await (await client.startSession({ ...options, approvalPolicy: "untrusted" })).close();
+      fs.writeFileSync(file, allow);
+      await assert.rejects(
+        client.startSession({ ...options, approvalPolicy: "untrusted" }),
+        /codex-runtime-test/,
+      );
+    } finally {
+      fs.rmSync(file, { force: true });
+      await client.shutdown();
+    }
+  },
+);
+
 await part("hooks: a program by its name, a line for the shell", async () => {
   const context = { phase: "preTurn", correlationId: "c", at: new Date(0), metadata: {} };
   const options = { signal: new AbortController().signal };

@@ -6,6 +6,7 @@
 import { isJsonObject, type JsonObject, type JsonValue, memberOf, stringOf } from "../../json.ts";
 import type { RulesFile } from "../../permissions/mod.ts";
 import { canRead, listDirectory, pathKind, readTextFile } from "../../platform/mod.ts";
+import { relation } from "../../platform/paths.ts";
 import { redactText } from "../../redact.ts";
 import type { RuntimeCore } from "../core.ts";
 import { type Call, refusedBy, textThere } from "./server_text.ts";
@@ -22,9 +23,15 @@ export async function inForce(
   const layers = await layersOf(call, { cwd });
   if (layers === null) return files;
   return files.filter(({ path }) => {
-    const layer = layers.find(({ name }) => path.startsWith(`${name["dotCodexFolder"]}/`));
-    // On another machine, and on Windows, a folder may be told by another name.
-    return layer === undefined ? remote || !path.startsWith("/") : !layer.disabled;
+    const places = layers.map(({ name, disabled }) => {
+      const folder = stringOf(name, "dotCodexFolder");
+      return { disabled, at: folder === null ? "outside" : relation(path, folder) };
+    });
+    const layer = places.find(({ at }) => at === "inside");
+    // Which may be told by another name, and on another machine has no other certain one.
+    return layer === undefined
+      ? remote || places.some(({ at }) => at === "unknown")
+      : !layer.disabled;
   });
 }
 

@@ -53,7 +53,7 @@ async function rulesFilesAt(place: Place): Promise<RulesFile[]> {
   const remote = isRemote(place.config);
   const home = codexHomeOf(place) ?? await (await reading()).homeByServer(place.call);
   if (home === null) return [{ path: "the rules in codex's home, which is not known", allows: [] }];
-  const own = [`${home}/rules`, ...(remote ? [] : ["/etc/codex/rules"])];
+  const own = [`${home}/rules`, ...(remote ? [] : [machineRules()])];
   const project = await Promise.all(
     foldersAbove(place.cwd).map((folder) => filesIn(place.call, `${folder}/.codex/rules`, remote)),
   );
@@ -70,6 +70,12 @@ async function rulesFilesAt(place: Place): Promise<RulesFile[]> {
 /** The home of a codex on this machine; `null` where that is not known. */
 export function codexHome(core: RuntimeCore): string | null {
   return codexHomeOf({ config: core.config, codexHome: core.server.codexHome });
+}
+
+/** Where the rules of this machine's administrator lie. */
+function machineRules(): string {
+  if (platformName() !== "win32") return "/etc/codex/rules";
+  return `${readEnv("ProgramData") ?? "C:\\ProgramData"}\\OpenAI\\Codex\\rules`;
 }
 
 /** Codex's home, as far as it is known here. */

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { ConnectionClosedError, RpcError } from "../../../src/errors/mod.ts";
 import type { JsonObject, JsonValue } from "../../../src/json.ts";
 import type { RuntimeCore } from "../../../src/runtime/core.ts";
+import { inForce } from "../../../src/runtime/diagnose/asked_files.ts";
 import { readRulesFiles } from "../../../src/runtime/diagnose/evidence.ts";
 import { filesOf } from "../../../src/session/policy/policy_facts.ts";
 import { test } from "../../_harness.ts";
@@ -116,6 +117,37 @@ test("rules are looked for in the home, and in each folder above the directory",
   assert.deepEqual(await asked("/a/b"), [
     ...["/.codex/rules", "/a/.codex/rules", "/a/b/.codex/rules", "/far/rules"],
   ]);
+});
+
+test("rules count where codex reads them, however it spells the folder", async () => {
+  const [read, off, none] = [[false], [true], []];
+  // the folder of the file, what codex names and whether that is off, another machine, whether it counts
+  const rows: [string, string, boolean[], boolean, boolean][] = [
+    ["/r", "/r/.codex", read, false, true],
+    ["/r", "/r/.codex", off, false, false],
+    ["/r", "/r/sub/.codex", read, false, false],
+    ["/r", "/r/sub/.codex", read, true, true],
+    ["/r", "/R/.codex", off, false, true],
+    ["/r", "", none, false, false],
+    ["C:\\r", "C:\\r\\.codex", read, false, true],
+    ["C:\\r", "C:\\r\\.codex", off, false, false],
+    ["C:\\r", "c:\\R\\.codex", off, true, false],
+    ["C:\\r", "\\\\?\\C:\\r\\.codex", off, false, false],
+    // The home of a user whose codex has another.
+    ["C:\\Users\\me", "C:\\Users\\me\\r\\.codex", read, false, false],
+    ["C:\\Users\\me", "C:\\USERS~1\\me\\.codex", off, false, true],
+    ["D:\\r", "\\\\host\\d\\r\\.codex", off, false, true],
+  ];
+  for (const [folder, dotCodexFolder, told, remote, counts] of rows) {
+    const layers = told.map((isOff) => ({
+      name: { type: "project", dotCodexFolder },
+      disabledReason: isOff ? "not trusted" : null,
+    }));
+    const call = () => Promise.resolve({ layers: [{ name: { type: "user" } }, ...layers] });
+    const file = { path: `${folder}/.codex/rules/a.rules`, allows: [] };
+    const found = await inForce({ call, cwd: folder }, remote, [file]);
+    assert.deepEqual(found, counts ? [file] : [], JSON.stringify([folder, dotCodexFolder, told]));
+  }
 });
 
 test("a lost connection tells nothing of rules: it is told as what it is", async () => {
