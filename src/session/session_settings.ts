@@ -12,7 +12,7 @@ import {
   stringOf,
 } from "../json.ts";
 import type { EffectivePolicy } from "../permissions/mod.ts";
-import { type HookRun, type Hooks, mergeHooks } from "../plugin/mod.ts";
+import { hasToolHooks, type HookRun, type Hooks, mergeHooks } from "../plugin/mod.ts";
 import { supports } from "../protocol/mod.ts";
 import type { RuntimeCore } from "../runtime/mod.ts";
 import { confirmDecided, confirmSettings, type DecidedPolicy } from "./policy/confirm_policy.ts";
@@ -23,7 +23,7 @@ import {
   recheck,
   withApprovals,
 } from "./policy/session_policy.ts";
-import { reachesNetwork } from "./policy/policy_facts.ts";
+import { reachesNetwork, reachOf } from "./policy/policy_facts.ts";
 import { agentsStarted } from "./policy/sub_agents.ts";
 import {
   confirmProfile,
@@ -202,17 +202,16 @@ export class SessionSettings {
     return this.#decide(profile).effective;
   }
 
-  /** Rejects when a turn with this profile would get further than it says, by codex's configuration or by what it was given. */
-  async admit(profile: ResolvedProfile): Promise<void> {
+  /** Rejects when a turn with this profile would get further than it says, by codex's configuration or by what is left of others. */
+  async admit(threadId: string, profile: ResolvedProfile, left = false): Promise<void> {
     const { effective } = this.#decide(profile);
-    if (this.kept.size + this.agents.size > 0) {
-      const setup = await import("./policy/codex_setup.ts");
-      setup.refuseNarrower(effective, [...this.kept, ...this.agents]);
-      await setup.refuseRevoked(this.#core, this);
-    }
-    if (!reachesNetwork(profile.sandbox)) return;
-    const { refusePastProxy } = await import("./policy/network_proxy.ts");
-    await refusePastProxy(this.#core, this.#decided.effective, effective);
+    const given = this.kept.size + this.agents.size + effective.rulesFiles.length;
+    const isOther = reachOf(effective) !== reachOf(this.sent);
+    if (!left && given === 0 && !isOther && !reachesNetwork(effective.sandbox)) return;
+    const { admitTurn } = await import("./policy/codex_setup.ts");
+    const watched = hasToolHooks(this.hooksOf(profile)) && !profile.allowRulesFiles;
+    const session = this.#decided.effective;
+    await admitTurn(this.#core, this, { threadId, effective, session, watched, left });
   }
 
   /** Gets ready to trace turns, where somebody listens; `null`: there is nothing to wait for. */
@@ -314,7 +313,7 @@ export class SessionSettings {
     const sent = (own: ResolvedProfile, decided: DecidedPolicy) =>
       settingsOf(turnStartParams(threadId, [], own, decided, null, this.#sticky(own)));
     const decided = this.#decide(profile);
-    await this.admit(profile);
+    await this.admit(threadId, profile);
     const settings = sent(profile, decided);
     const same = (other: JsonObject) => withoutMode(other) === withoutMode(settings);
     const canUpdate = supports(core.server.version, "threadSettings");

@@ -202,7 +202,7 @@ export class SessionThread {
       checkpoint: async (profile, signal) => {
         // Hooks, and the pause before another try, may have taken long.
         await this.connection.resumeIfClosed(signal);
-        await this.settings.admit(profile);
+        await this.settings.admit(this.threadId, profile, this.turns.leftCommands);
         const { checkpoints } = this.parts;
         if (checkpoints === null) return null;
         return await checkpoints.before(this.settings.effective(profile), signal);

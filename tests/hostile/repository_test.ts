@@ -332,6 +332,14 @@ for (const version of CODEX_VERSIONS) {
       await assert.rejects(world.ask({}, { approvals: decline }), PolicyError);
       assert.deepEqual(await world.left(), []);
     });
+    await t.step("refused with the hooks of a single prompt", async () => {
+      await using client = await Client.connect(world.config);
+      await using session = await client.startSession({ cwd: world.sub });
+      await assert.rejects(session.ask("Do it.", { hooks: block }), /rules.*touch/s);
+      assert.deepEqual(await world.left(), []);
+      await session.ask("Do it.");
+      assert.deepEqual(await world.left(), ["rule"]);
+    });
     await t.step("unless they were meant", async () => {
       const { policy } = await world.ask({ hooks: block, allowRulesFiles: true });
       assert.deepEqual(policy.rulesFiles, told);

@@ -3,12 +3,12 @@
  * it in the same turn. What was judged is what runs only where nothing can be typed.
  */
 import assert from "node:assert/strict";
-import { testing } from "../../mod.ts";
+import { PolicyError, testing } from "../../mod.ts";
 import { codexes } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { type Place, warnings, words, type World, world } from "../real/_safety_world.ts";
 
-const { exec, toolCall } = testing.script;
+const { exec, inPrompt, toolCall } = testing.script;
 const NAMESPACE = "multi_agent_v1";
 
 /** A model that starts a shell at a terminal and types into it, itself or by an agent of its own. */
@@ -76,5 +76,47 @@ for (const version of codexes("0.169.0", "0.145.0", "0.125.0", "0.104.0")) {
       });
       assert.equal(warnings(place).filter((text) => /types into/.test(text)).length, 1);
     });
+  });
+}
+
+for (const version of codexes("0.169.0", "0.145.0", "0.150.0", "0.104.0")) {
+  test(`what a prompt left running takes no orders from one that may do less, codex ${version}`, async () => {
+    await using w = await world(version);
+    const wide = { sandbox: "workspace-write", approvalPolicy: "never" } as const;
+    const place = await w.session({ approvalPolicy: "never", sandbox: "read-only" });
+    const shell = { cmd: "sh", tty: true, yield_time_ms: 500, login: false };
+    const begin = () =>
+      place.session.ask(inPrompt([toolCall("exec_command", shell), "begun"]), wide);
+    const running = () =>
+      Number(/session ID (\d+)/.exec(w.model.requests.at(-1)?.toolOutputs.at(-1)?.text ?? "")?.[1]);
+    const type = (id: number, name: string) =>
+      inPrompt([
+        toolCall("write_stdin", { session_id: id, chars: `touch ${name}\n`, yield_time_ms: 1_000 }),
+        "typed",
+      ]);
+
+    // 0.104 ends what an interrupted turn has begun.
+    const stopped = new AbortController();
+    const sleep = inPrompt([exec("sleep 71", { yield_time_ms: 30_000 }), "slept"]);
+    const onEvent = ({ type }: { type: string }) =>
+      void (type === "itemStarted" && setTimeout(() => stopped.abort("enough"), 300));
+    await assert.rejects(
+      place.session.ask(sleep, { ...wide, onEvent, signal: stopped.signal }),
+      (reason) => reason === "enough",
+    );
+    await place.act("fine");
+
+    await begin();
+    const id = running();
+    assert.ok(id > 0, "no terminal");
+    if (version === "0.104.0") {
+      // Nothing ends it there but the end of its thread.
+      await place.session.ask("more", wide);
+      await assert.rejects(place.session.ask(type(id, "less")), PolicyError);
+    } else await place.session.ask(type(id, "less"));
+    await begin();
+    await place.session.ask(type(running(), "same"), wide);
+    assert.equal(place.has("less"), false);
+    assert.equal(place.has("same"), true);
   });
 }

@@ -13,7 +13,10 @@ import {
   realPathOf,
 } from "../../permissions/mod.ts";
 import { isInside } from "../../platform/mod.ts";
+import { supports } from "../../protocol/mod.ts";
 import { isRemote, type RuntimeCore } from "../../runtime/mod.ts";
+import { endCommands, STATUS_MS } from "../turn/stop_turn.ts";
+import { reachesNetwork, reachOf } from "./policy_facts.ts";
 
 /**
  * Rules files let commands run that no hook, no approval and no permission of this script has seen. Where one of these was
@@ -41,22 +44,64 @@ export function rulesFilesRefusal(rulesFiles: EffectivePolicy["rulesFiles"]): Po
  * been granted more, and ran what had been accepted there (0.104 to 0.169).
  */
 export function refuseNarrower(policy: EffectivePolicy, kept: Iterable<string>): void {
-  const { cwd } = policy;
-  const asked = { policy, profileId: null, realPath: (path: string) => path };
   for (const reach of kept) {
-    if (reach === "") continue;
-    const told = JSON.parse(reach);
-    const { sandbox = told, approvalPolicy = policy.approvalPolicy, readRoots = [] } = told;
-    const echo = { cwd, approvalPolicy: approvalPolicy as JsonValue, sandbox };
-    if (compareEcho(asked, echo).length === 0 && !readsMore(readRoots, policy.readRoots)) continue;
+    if (reach === "" || !isNarrower(policy, reach)) continue;
     const asks = typeof policy.approvalPolicy === "string" ? policy.approvalPolicy : "granular";
     throw new PolicyError(
       `A turn can't have the sandbox ${policy.sandbox.type} and the approval policy ${asks} once something was accepted for the ` +
-        "session, an agent started or a goal made, in a turn that could do more or asked less: codex lets these go on as they " +
-        "were. Use another thread for it.",
+        "session, an agent started, a goal made or a command left running, in a turn that could do more or asked less: codex " +
+        "lets these go on as they were. Use another thread for it.",
       { data: { reason: "keptAnswers" } },
     );
   }
+}
+
+function isNarrower(policy: EffectivePolicy, reach: string): boolean {
+  const asked = { policy, profileId: null, realPath: (path: string) => path };
+  const told = JSON.parse(reach);
+  const { sandbox = told, approvalPolicy = policy.approvalPolicy, readRoots = [] } = told;
+  const echo = { cwd: policy.cwd, approvalPolicy: approvalPolicy as JsonValue, sandbox };
+  return compareEcho(asked, echo).length > 0 || readsMore(readRoots, policy.readRoots);
+}
+
+/** A turn that is to begin. */
+export interface NextTurn {
+  /** Its thread. */
+  threadId: string;
+  /** What it may do. */
+  effective: EffectivePolicy;
+  /** What its session may do. */
+  session: EffectivePolicy;
+  /** Whether hooks are to see all that it does. */
+  watched: boolean;
+  /** Whether the one before it has left commands. */
+  left: boolean;
+}
+
+/**
+ * Rejects where a turn would get further than it says. What may do more and was left by the turns before it is ended: codex
+ * lets the agent type into it in the sandbox that it has (0.104 to 0.150), or can't end it (0.104).
+ */
+export async function admitTurn(
+  core: RuntimeCore,
+  settings: KeptGrants & { sent: EffectivePolicy; agents: Set<string> },
+  { threadId, effective, session, watched, left }: NextTurn,
+): Promise<void> {
+  const { kept, agents, sent } = settings;
+  if (watched && effective.rulesFiles.length > 0) throw rulesFilesRefusal(effective.rulesFiles);
+  const ends = supports(core.server.version, "commandsOutliveTurns") &&
+    core.config.experimentalApi !== false;
+  if (left && !ends) agents.add(reachOf(sent));
+  refuseNarrower(effective, [...kept, ...agents]);
+  await refuseRevoked(core, settings);
+  if (ends && isNarrower(effective, reachOf(sent))) {
+    await endCommands(core, threadId, STATUS_MS, (error) => {
+      throw error;
+    });
+  }
+  if (!reachesNetwork(effective.sandbox)) return;
+  const { refusePastProxy } = await import("./network_proxy.ts");
+  await refusePastProxy(core, session, effective);
 }
 
 /** What codex keeps of the answers that it got on a thread. */

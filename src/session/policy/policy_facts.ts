@@ -7,6 +7,7 @@ import { type JsonObject, stringOf } from "../../json.ts";
 import {
   addsOwnRoot,
   codexHomeOfThread,
+  type EffectivePolicy,
   loadServerFiles,
   ownRootIn,
   type PolicyFacts,
@@ -92,6 +93,11 @@ export function ownRoots(core: RuntimeCore, echo: JsonObject): string[] {
 /** Whether commands have the network. */
 export function reachesNetwork(sandbox: SandboxPolicy): boolean {
   return "networkAccess" in sandbox && sandbox.networkAccess === true;
+}
+
+/** How far commands get, as JSON. */
+export function reachOf({ sandbox, readRoots }: EffectivePolicy): string {
+  return JSON.stringify({ sandbox, readRoots });
 }
 
 /** The server's files, asked for once a connection; `null` when it does not tell. */

@@ -128,6 +128,12 @@ export class ThreadTurns {
     return this.#last;
   }
 
+  /** Whether commands of it go on. What 0.104 interrupts takes them with it. */
+  get leftCommands(): boolean {
+    return this.#last?.status !== "interrupted" &&
+      this.#last?.items.open("commandExecution") === true;
+  }
+
   /** An active turn by its id. */
   get(turnId: string | null): Turn | undefined {
     return turnId === null ? undefined : this.#turns.get(turnId);
