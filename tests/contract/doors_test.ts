@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import type { Kind } from "../../src/check/mod.ts";
 import { typeOf } from "../../src/check/mod.ts";
 import { CodexError, InvalidArgumentError } from "../../src/errors/mod.ts";
+import { Workflow } from "../../src/workflow.ts";
 import { test } from "../_harness.ts";
 import { type Door, doors, refusalOf } from "./doors_world.ts";
 import { onFake } from "./session_world.ts";
@@ -151,7 +152,9 @@ test("the mistakes of people who come from elsewhere are told what was meant", a
         () => client.run("hi" as never, undefined as never),
         /directory comes first: `\(cwd, prompt\)`/,
       ],
+      [() => client.run(cwd, 5 as never), /received a number\.$/],
       [ask(new URL("https://x.y")), /received a URL\b/],
+      [() => Workflow.connect({ cwd, apiKey: "k" } as never), /write `client: \{ … \}`/],
       [
         ask({ text: "x", attachments: "a.png" }),
         /`prompt\.attachments` must be a list.*attachments: \["…"\]/,
@@ -322,7 +325,7 @@ test("the mistakes of people who come from elsewhere are told what was meant", a
 });
 
 test("a class that is made by a function of its own says so to who calls it with new", async () => {
-  const { AppServer, Client, runtime, Workflow } = await import("../../mod.ts");
+  const { AppServer, Client, runtime } = await import("../../mod.ts");
   const makers: [new () => unknown, string][] = [
     [Client as never, "Client.connect"],
     [Workflow as never, "Workflow.connect"],

@@ -28,6 +28,21 @@ test("why a login failed is told without secrets", async () => {
   await client.shutdown();
 });
 
+test("a login is the one that was asked for, whatever becomes of the objects", async () => {
+  const { transport, server } = testing.memoryTransport();
+  const asked: unknown[] = [];
+  server.handle("account/login/start", (params) => (asked.push(params), { type: "apiKey" }));
+  const client = await Client.connect({ transport });
+  const request = { type: "apiKey" as const, apiKey: "sk-given" };
+  const options: { signal?: AbortSignal } = {};
+  const login = client.login(request, options);
+  request.apiKey = "sk-changed";
+  options.signal = AbortSignal.abort();
+  await login;
+  assert.deepEqual(asked, [{ type: "apiKey", apiKey: "sk-given" }]);
+  await client.shutdown();
+});
+
 test("a device code is asked for only where codex knows them, an API key everywhere", async () => {
   for (const [version, knows] of [["0.104.0", false], ["0.169.0", true]] as const) {
     const { transport, server } = testing.memoryTransport({ version });

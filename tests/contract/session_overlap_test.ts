@@ -66,7 +66,11 @@ test("a review says what it runs with where it is not certain what the thread ha
   let refused: FakeRpcError | null = null;
   const methods = {
     "review/start": quickReview,
-    "thread/settings/update": ({ effort }: Message) => (updates.push(effort), {}),
+    "thread/settings/update": ({ effort }: Message) => {
+      updates.push(effort);
+      if (refused !== null) throw refused;
+      return {};
+    },
     "turn/start": (params: Message, server: FakeServer) => {
       if (refused !== null) throw refused;
       const { turn, answer } = startTurn(server, params);
@@ -94,6 +98,10 @@ test("a review says what it runs with where it is not certain what the thread ha
     refused = null;
     assert.deepEqual(await review(), ["medium"], "after a prompt that was refused");
     assert.deepEqual(await review(), [], "after another one");
+    refused = new FakeRpcError("too late", -32603);
+    await rejection(session.review({ type: "uncommitted" }, { effort: "high" }));
+    refused = null;
+    assert.deepEqual(await review(), ["high", "medium"], "after a change of which nobody knows");
     const { threadId, cwd } = session;
     const sandboxPolicy = { type: "dangerFullAccess" };
     const threadSettings = { approvalPolicy: "never", sandboxPolicy, cwd };

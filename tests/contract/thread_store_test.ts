@@ -67,6 +67,18 @@ test("FileThreadStore is for its owner only, follows no link, and tells of damag
   );
 });
 
+test("KvThreadStore keeps the prefix that it was given", async () => {
+  const kv = new FakeKv();
+  const prefix = ["given"];
+  const store = new KvThreadStore(kv, { prefix });
+  prefix[0] = "changed";
+  await store.append("t", ["one"], 0);
+  assert.deepEqual(
+    new Set(Array.from(kv.entries.values(), ({ key }) => key[0])),
+    new Set(["given"]),
+  );
+});
+
 test("KvThreadStore tells of damage: a piece that is gone, and lines that are not there", async () => {
   for (const part of ["piece", "batch"]) {
     const kv = new FakeKv();

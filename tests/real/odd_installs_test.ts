@@ -83,6 +83,7 @@ test("a program that is not codex is told by its own words", async (t) => {
     );
     const error = await fails({ codexPath: path, requestTimeoutMs: 500 });
     assert.ok(error instanceof RequestTimeoutError);
+    assert.equal(error.retryable, true);
     assert.match(error.message, /within 500 ms\. Its stderr says: Error: no home/);
     assert.doesNotMatch(error.message, /hunter2/);
   });

@@ -197,6 +197,16 @@ test("what a hook threw is told without secrets: in issues, in the error and to 
   assert.match(told[0]!, /the hook failed: no no/);
 });
 
+test("who is told that a hook failed finds what it threw", async () => {
+  const thrown = new Error("no");
+  const hooks = run([pre("start", () => Promise.reject(thrown), { phases: ["preTurn"] })]);
+  await assert.rejects(hooks.pre("preTurn", { prompt: "A" }), (error) => {
+    assert.ok(error instanceof HookBlockedError);
+    assert.deepEqual([error.cause, error.data?.["reason"]], [thrown, "hookFailed"]);
+    return true;
+  });
+});
+
 test("a failing pre-hook with onError continue is only an issue", async () => {
   const hooks = run([
     pre("bad", () => {

@@ -236,6 +236,7 @@ test("buildInput() sends images by URL as the server's version takes them", asyn
       `data:image/png;base64,${btoa(PNG).replace(/.{12}$/, "...........")}`,
       `data:image/png;base64,${btoa(PNG).replace(/.{12}$/, "=$&")}`,
       `data:image/png;base64,${btoa(PNG).replace(/=*$/, "====")}`,
+      `data:image/png;base64,${btoa(PNG).replace(/(?<=^(?:.{4})*).{0,3}=*$/, "AAAAA")}`,
       "data:image/svg+xml;base64,PHN2Zy8+PHN2Zy8+PHN2Zy8+",
       "data:image/svg+xml,<svg/>",
       `data:,${PNG}`,
