@@ -17,10 +17,12 @@ import type { EventEnvelope } from "../../src/runtime/log/event_envelope.ts";
 import type { SessionEvent } from "../../src/session/events/session_event.ts";
 import type { Client } from "../../src/session/client/client.ts";
 import type { RunProfile, SessionConfig } from "../../src/session/profile.ts";
+import { tool } from "../../src/session/namespace.ts";
 import type { Session } from "../../src/session/session.ts";
 import { type ModelRequest, type ModelStep, script } from "../../src/testing/mod.ts";
 import { codexes, tries } from "../_codex.ts";
 import { test } from "../_harness.ts";
+import { callMcp } from "../real/_mcp_world.ts";
 import { inWorld, rejection, within, type World } from "../real/_session_world.ts";
 
 const LIMIT_MS = 40_000;
@@ -554,5 +556,39 @@ for (const version of codexes("0.169.0", "0.145.0")) {
       await has(next, "followup_task", { target: "kid" });
       assert.deepEqual(asked, ["command acceptForSession", "command decline"]);
       assert.deepEqual(await readdir(world.cwd), []);
+    }));
+}
+
+for (const version of codexes("0.169.0", "0.145.0")) {
+  test(`the hooks of a prompt judge the served tools of its agents as well, codex ${version}`, () =>
+    inWorld(version, async (world) => {
+      const ran: string[] = [];
+      const note = tool({
+        description: "Notes",
+        inputSchema: { type: "object", properties: { by: { type: "string" } } },
+        run: ({ by }) => (ran.push(String(by)), "noted"),
+      });
+      const { session: begun } = await watched(world, { config: CONFIG.v2 });
+      await begun.ask("Hello");
+      const session = await begun.fork({ tools: { note } });
+      const call = (by: string) => callMcp(version, "session_tools", "note", { by });
+      const gate = Promise.withResolvers<void>();
+      let answer = "";
+      const child = world.prompt(({ toolOutputs }: ModelRequest, round): ModelStep[] => {
+        if (round === 0) return [script.gate(gate.promise), call("child")];
+        answer = toolOutputs.at(-1)?.text ?? "";
+        return [script.say("done")];
+      });
+      const args = { task_name: "child", message: child, fork_turns: "none" };
+      const spawn = script.toolCall("spawn_agent", args, { namespace: "collaboration" });
+      const phases = ["preToolUse" as const];
+      const matcher = { toolName: "note" };
+      const hooks = { pre: [{ name: "no", phases, matcher, call: () => BLOCK }] };
+      await session.ask(world.prompt([[spawn], "begun"]), { hooks });
+      await session.ask(world.prompt([[call("second")], "done"]));
+      gate.resolve();
+      await until("its call", () => answer !== "");
+      assert.match(answer, /no/);
+      assert.deepEqual(ran, ["second"]);
     }));
 }

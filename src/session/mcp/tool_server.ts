@@ -278,11 +278,12 @@ function placeOf(meta: JsonValue | undefined): Omit<ServedCall, "tool" | "argume
   };
 }
 
-/** Has a call judged as `item/tool/call` is, and run; settles with the answer, at the latest when it is given up. */
+/** Has a call of the thread `by` judged as `item/tool/call` is, and run; settles with the answer, at the latest when it is given up. */
 export function serveCall(
   host: { core: RuntimeCore; turns: ThreadTurns; toolsServer: string | null },
   call: ServedCall,
   signal: AbortSignal,
+  by: string,
 ): Promise<JsonValue> {
   const { core, toolsServer } = host;
   const { threadId, active } = host.turns;
@@ -304,8 +305,7 @@ export function serveCall(
     };
     if (signal.aborted) return stop();
     signal.addEventListener("abort", stop, { once: true });
-    // By the session's own thread: the token says whose call it is, whatever agent of its made it.
-    core.approvals.handle({ rpcId, method: "item/tool/call", params, threadId }, {
+    core.approvals.handle({ rpcId, method: "item/tool/call", params, threadId: by }, {
       respond: (result) => {
         signal.removeEventListener("abort", stop);
         resolve(result);

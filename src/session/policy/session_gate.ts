@@ -262,7 +262,9 @@ export class SessionGate implements ThreadGate {
       : turns.isOver(turnId) || this.#subAgents.isOver(turnId);
     if (isOver) return null;
     const { serveCall } = await import("../mcp/tool_server.ts");
-    return await serveCall(this.#host, call, signal);
+    // The token says whose call it is, and not which agent of the session's has made it.
+    const by = this.agents.find((agent) => agent.threadId === threadId) ?? turns;
+    return await serveCall(this.#host, call, signal, by.threadId);
   }
 
   /** The item a question is about. */
