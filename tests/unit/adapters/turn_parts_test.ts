@@ -261,6 +261,15 @@ const CASES: [name: string, events: TurnEvent[], parts: string][] = [
     event("approvalResolved", { threadId: "x", audit: { id: "q", decision: "accept" } }),
     over(),
   ], "shell 1|ask 1 q|yes 1|ok 1|completed"],
+  ["a question of no item that another client answered", [
+    event("approvalRequested", {
+      threadId: "x",
+      request: { type: "command", id: "q", threadId: "x", itemId: "c", script: "ls", cwd: "/w" },
+    }),
+    event("approvalResolved", { threadId: "x", audit: { id: "q", decision: "none" } }),
+    said("a", "x"),
+    over(),
+  ], "shell 1|ask 1 q|no 1|declined 1|text 2|+2 x|end 2|completed"],
   ["questions for programs are not shown", [
     event("approvalRequested", { request: { type: "currentTime", id: "q" } }),
     over(),
@@ -312,10 +321,12 @@ test("TurnParts: what a snapshot shows goes on from there", () => {
     command("c", "ls", "completed"),
     command("d", "sleep", "inProgress"),
     { type: "agentMessage", id: "a", text: "He" },
+    { type: "plan", id: "p", text: "1. " },
   ] as unknown as ThreadItem[];
   const told = [
     ...items.flatMap((item) => reader.seed(item)),
     ...reader.take(said("a", "y")),
+    ...reader.take(event("planDelta", { itemId: "p", delta: "Go" })),
     ...reader.take(completed({ type: "agentMessage", id: "a", text: "Hey!" })),
     ...reader.take(completed(command("d", "sleep", "completed"))),
     ...reader.take(over()),
@@ -323,7 +334,7 @@ test("TurnParts: what a snapshot shows goes on from there", () => {
   ];
   assert.equal(
     told.map(short).join("|"),
-    "said|shell 1|ok 1|shell 2|text 3|+3 He|+3 y|+3 !|end 3|ok 2|completed",
+    "said|shell 1|ok 1|shell 2|text 3|+3 He|text 4|+4 1. |+3 y|+4 Go|+3 !|end 3|ok 2|end 4|completed",
   );
 });
 

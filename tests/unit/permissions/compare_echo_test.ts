@@ -236,6 +236,17 @@ test("confirmPolicy() marks the policy confirmed, and reads enforced only when t
   });
 });
 
+test("a mismatch names the roots that were asked for, also when there were none", () => {
+  const bare = asked("workspace-write");
+  const none = {
+    ...bare,
+    policy: { ...bare.policy, sandbox: { type: "workspaceWrite" } as const },
+  };
+  assert.deepEqual(compareEcho(none, echoOf({ ...WW, writableRoots: ["/etc"] })), [
+    { field: "sandbox.writableRoots", asked: "[]", confirmed: '["/etc"]' },
+  ]);
+});
+
 const CONFIRMED: [string, SandboxMode | SandboxPolicy, JsonValue, SandboxPolicy, RegExp[]][] = [
   ["the same", "workspace-write", WW, {
     type: "workspaceWrite",

@@ -55,6 +55,9 @@ test("threadPolicyParams() sends a sandbox with its details when everything may 
     },
     profileId: null,
   });
+  const bare = { ...policy({ type: "workspaceWrite" }, ALL), sandbox: { type: "workspaceWrite" } };
+  const { config } = threadPolicyParams(bare as EffectivePolicy);
+  assert.deepEqual((config["sandbox_workspace_write"] as JsonObject)["writable_roots"], []);
 });
 
 test("threadPolicyParams() refuses directories that a profile would take for patterns", () => {

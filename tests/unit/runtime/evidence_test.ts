@@ -85,7 +85,8 @@ test("what is not plainly a rule that asks or forbids may allow, however it is w
     const begun = performance.now();
     await allowsOf(`${flood.repeat(100_000)}\\`);
     await allowsOf(`rule(${flood.repeat(100_000)})`);
-    assert.ok(performance.now() - begun < 2_000, flood);
+    // In minutes, if each character were read again from each of the others.
+    assert.ok(performance.now() - begun < 20_000, flood);
   }
 });
 

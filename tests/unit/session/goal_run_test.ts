@@ -297,6 +297,35 @@ test("a goal's turns are those that no prompt began; the others have the session
   assert.ok(!told.some((each) => each.startsWith("queued")));
 });
 
+test("only what comes of a goal is judged by what the goal may do", () => {
+  const judged: boolean[] = [];
+  const foreign = new ForeignTurns({
+    limits: {},
+    timeoutMs: 1_000,
+    rateLimits: undefined,
+    count: () => {},
+    recheck: (isGoal) => Promise.resolve(void judged.push(isGoal)),
+    stopAll: () => Promise.resolve(),
+  });
+  const adopt = (alone: boolean) => {
+    const host = {
+      core: { endOrphans: () => {} },
+      threadId: "T",
+      listeners: { emit: null },
+      count: () => {},
+      released: () => {},
+    } as unknown as TurnHost;
+    const turn = new Turn(host, "u", NO_TOKENS);
+    foreign.adopt(turn, alone);
+    turn.notification("turn/completed", { turn: { id: "u", status: "completed" } });
+  };
+  adopt(false);
+  foreign.notification("thread/goal/updated", { goal: { status: "active" } });
+  adopt(false);
+  adopt(true);
+  assert.deepEqual(judged, [false, true, false]);
+});
+
 test("a goal ends with what this script may no longer do itself", async () => {
   const revoked = new PermissionDeniedError("It", ["--allow-write=/w"]);
   const turn = new Turn(turnHost(), "t", NO_TOKENS);
