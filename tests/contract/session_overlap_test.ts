@@ -117,10 +117,13 @@ test("a review says what it runs with where it is not certain what the thread ha
 test("a session that has planned goes on without a plan, and is asked about its plans only", async () => {
   const approvals = () => ({ decision: "decline" }) as const;
   const own = { mode: "plan", model: "m", approvals } as const;
-  await onFake({ session: own }, async ({ session, client, cwd }) => {
+  const restart = { type: "onCrash" as const, baseDelayMs: 1 };
+  await onFake({ session: own, client: { restart } }, async ({ session, client, cwd, server }) => {
     await session.ask("plan");
     await session.update({ mode: "default" });
     assert.equal((await session.ask("do it")).assistantText, "ok");
+    server().crash();
+    assert.equal((await session.ask("more")).assistantText, "ok", "on the next server");
     assert.ok(await rejection(client.startSession({ cwd, approvals })) instanceof PolicyError);
   });
 });

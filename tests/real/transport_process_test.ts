@@ -96,11 +96,14 @@ test("close() goes on to SIGKILL when SIGTERM is ignored", async () => {
 });
 
 test("close() without a grace still waits until the killed process is gone", async () => {
-  const transport = await sh("trap '' TERM; echo up; while :; do sleep 0.05; done");
-  const heard = listen(transport);
-  await heard.until(/up/);
-  const { gone, how } = await transport.close({ graceMs: 0 });
-  assert.deepEqual([gone, how], [true, "sigkill"]);
+  // Some are gone at once.
+  for (let round = 0; round < 8; round++) {
+    const transport = await sh("trap '' TERM; echo up; while :; do sleep 0.05; done");
+    const heard = listen(transport);
+    await heard.until(/up/);
+    const { gone, how } = await transport.close({ graceMs: 0 });
+    assert.deepEqual([gone, how], [true, "sigkill"]);
+  }
 });
 
 test("close() of a killed process takes what is below it along, also in sessions of their own", async () => {

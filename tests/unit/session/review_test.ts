@@ -68,3 +68,31 @@ test("a review that is stopped while it is stored asks for no findings, and so d
     }
   }
 });
+
+test("a review is refused where hooks or approvals are to see what it does, whatever made codex ask", async () => {
+  const reviewOf = (approvalPolicy: string, effective: object, unheard: string | null) =>
+    review(
+      {
+        profile: { approvalPolicy, attachments: [] },
+        answerers: { rules: { unheardApprovals: () => unheard } },
+        effective: () => effective,
+        take: () => Promise.resolve(() => {}),
+        hookRun: () => assert.fail("it began"),
+      } as unknown as ThreadHost,
+      { type: "uncommitted" },
+      {},
+      () => assert.fail("asked"),
+    );
+  const sent = { approvalPolicy: "untrusted" };
+  const unheard = "no rule would hear of it";
+  const rows: [string, object, string | null, RegExp][] = [
+    ["untrusted", sent, null, /would not see it/],
+    ["never", { ...sent, toolHooks: true }, null, /would not see it/],
+    ["on-request", sent, unheard, /would not see it/],
+    ["on-request", sent, null, /it began/],
+    ["on-request", { approvalPolicy: "on-request" }, unheard, /it began/],
+  ];
+  for (const [policy, effective, heard, why] of rows) {
+    await assert.rejects(reviewOf(policy, effective, heard), why);
+  }
+});
