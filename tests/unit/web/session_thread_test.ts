@@ -150,6 +150,15 @@ test("that nothing was asked is written down as soon as the store can be written
   assert.equal(await used(), true);
 });
 
+test("a prompt that is asked while one before it is being taken back is written down", async () => {
+  const { store, thread } = await stored(false, { usedAtStepMs: 600_000 });
+  const ask = () => thread.remember({ threadId: "t" } as WebThread, "hello");
+  const takingBack = (await ask())();
+  await ask();
+  await takingBack;
+  assert.equal((await store.get("s"))!.used, true);
+});
+
 test("what another node has written meanwhile is not taken for the record whose answer was lost", async () => {
   const { store, thread } = await stored(false);
   const put = store.put.bind(store);
