@@ -8,6 +8,7 @@ import {
   automation,
   BudgetExceededError,
   Client,
+  KvThreadStore,
   quickRun,
   quickRunWithProfile,
   runtime,
@@ -15,11 +16,13 @@ import {
   web,
   Workflow,
 } from "../../mod.ts";
+import { EMPTY_REVISION } from "../../src/artifact/edits.ts";
 import { copied } from "../../src/check/mod.ts";
 import type { ClientConfig } from "../../src/runtime/config.ts";
 import { FakeServer, fakeTransport, type FakeTurn, type Message } from "../_fake_server.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
+import { FakeKv } from "./artifact_fake_kv.ts";
 import { onFake, quickReview, rejection } from "./session_world.ts";
 
 test("copied() keeps lists and data as they are, and hands on what can be called or was made by a class", () => {
@@ -229,6 +232,41 @@ function counting<T extends object>(options: T, reads: Map<string, number>): T {
   }
   return counted as T;
 }
+
+test("a prefix that is changed after the call is the one that was given", async () => {
+  const rows: Record<string, (kv: FakeKv, prefix: string[]) => () => Promise<unknown>> = {
+    KvArtifactStore: (kv, prefix) => {
+      const store = new artifact.KvArtifactStore(kv, { prefix });
+      return () => store.save("a", { text: "x", expectedRevision: EMPTY_REVISION });
+    },
+    KvThreadStore: (kv, prefix) => {
+      const store = new KvThreadStore(kv, { prefix });
+      return () => store.append("t", ["{}"], 0);
+    },
+    KvSessionStore: (kv, prefix) => {
+      const store = new web.KvSessionStore(kv, { prefix });
+      const at = new Date(0);
+      return () =>
+        store.put({
+          ...{ sessionId: "s", tenant: "ann", threadId: "t", title: null, used: false },
+          ...{ createdAt: at, usedAt: at, model: null, effort: null, revision: 1 },
+        });
+    },
+    KvSessionOwners: (kv, prefix) => {
+      const owners = new web.KvSessionOwners(kv, { prefix });
+      return () => owners.claim("s", "http://a", 9_000);
+    },
+  };
+  for (const [name, make] of Object.entries(rows)) {
+    const kv = new FakeKv();
+    const prefix = ["given"];
+    const write = make(kv, prefix);
+    prefix[0] = "changed";
+    await write();
+    const roots = new Set([...kv.entries.values()].map(({ key }) => key[0]));
+    assert.deepEqual([...roots], ["given"], name);
+  }
+});
 
 test("what is checked is what is used: every option is read once", async () => {
   const mcpServers = { docs: { url: "http://127.0.0.1:9/mcp" } };

@@ -248,6 +248,7 @@ test("options that no step could play are refused where the script is written", 
     { chunkSize: NaN },
     { delayMs: -1 },
     { chunksize: 3 },
+    { open: "yes" },
   ];
   for (const options of odd) {
     assert.throws(() => script.say("abc", options), InvalidArgumentError, JSON.stringify(options));
@@ -260,6 +261,12 @@ test("options that no step could play are refused where the script is written", 
       () => script.customToolCall("look", "", call),
     ]
   ) assert.throws(step, /Did you mean/);
+  const named = script.toolCall("look", {}, { namespace: "mcp__docs", callId: "c" });
+  assert.deepEqual(named, {
+    ...{ type: "toolCall", name: "look", args: {} },
+    ...{ namespace: "mcp__docs", callId: "c" },
+  });
+  assert.equal("open" in script.say("abc", { open: true }), true);
 });
 
 test("a script in a prompt with what is no step is answered 400, and ends", async () => {
