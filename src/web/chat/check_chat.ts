@@ -82,8 +82,9 @@ function request(
   runId: string | null,
   parts: unknown,
 ): ChatRequest {
-  if (!isName(chatId)) {
-    throw badRequest("A conversation is named by a string of 1 to 256 characters.");
+  // Paths that end with those lead elsewhere: nobody could read it again.
+  if (!isName(chatId) || /^\.\.?$/.test(chatId)) {
+    throw badRequest('A conversation is named by 1 to 256 characters, and not "." or "..".');
   }
   if (!Array.isArray(parts)) throw badRequest("The message has no parts.");
   const texts: string[] = [];

@@ -12,6 +12,20 @@ import { test } from "../../_harness.ts";
 const URL = "data:image/png;base64,AAAA";
 const FILE = { type: "file", mediaType: "image/png", url: URL };
 
+test("a conversation has a name by which it can be read again", () => {
+  for (const id of ["", ".", "..", "x".repeat(257), 7]) {
+    const chat = { id, messages: [{ role: "user", parts: [{ type: "text", text: "hi" }] }] };
+    const run = { threadId: id, runId: ".", messages: [{ role: "user", content: "hi" }] };
+    for (const check of [() => checkChat(chat), () => checkRun(run)]) {
+      assert.throws(check, /conversation is named/, String(id));
+    }
+  }
+  for (const id of [".a", "...", "a.", "x".repeat(256)]) {
+    const chat = { id, messages: [{ role: "user", parts: [{ type: "text", text: "hi" }] }] };
+    assert.equal(checkChat(chat).chatId, id);
+  }
+});
+
 test("a chat's message is its texts and images, and nothing is taken for another", () => {
   const rows: [name: string, parts: unknown, turn: object | null][] = [
     ["a text", [{ type: "text", text: "hi" }], { text: "hi", attachments: [] }],
@@ -40,6 +54,10 @@ test("a chat's message is its texts and images, and nothing is taken for another
     ["nothing", [null], null],
     ["an image elsewhere", [{ type: "image", source: { type: "url", value: "http://a" } }], null],
     ["another file", [{ type: "file", url: "data:application/pdf;base64,AAAA" }], null],
+    ["an image of a loud kind", [{ type: "file", url: "data:IMAGE/png;base64,AAAA" }], {
+      text: "See the image.",
+      attachments: [{ type: "image", url: "data:IMAGE/png;base64,AAAA" }],
+    }],
     ["no list", { type: "text", text: "hi" }, null],
   ];
   for (const [name, parts, turn] of rows) {
@@ -79,6 +97,7 @@ test("a chat that is read again has the images that were sent", () => {
   // The words that the bridge puts beside an image are not the person's.
   const alone = checkChat({ id: "c", messages: [{ role: "user", parts: [FILE] }] });
   assert.deepEqual(shown(alone.turn.text), [FILE]);
+  assert.deepEqual(shown(alone.turn.text, "https://app.example/a.png"), [text(alone.turn.text)]);
 });
 
 test("what a run's page tells beside the message is text, or refused: nothing is left out of it", () => {
