@@ -7,6 +7,7 @@ import type { ApprovalHandler, ApprovalRequest } from "../../src/approvals/reque
 import {
   ConnectionClosedError,
   MessageTooLargeError,
+  PolicyError,
   TurnInterruptedError,
 } from "../../src/errors/mod.ts";
 import type { ClientConfig } from "../../src/runtime/config.ts";
@@ -261,6 +262,27 @@ test("a dropped socket is replaced, its thread resumed, and the turn goes on wit
       await session.close();
       await listening;
       assert.deepEqual(told, ["turnStarted", "turnCompleted"]);
+    } finally {
+      await wire.close();
+    }
+  });
+});
+
+test("what was accepted for the session stays accepted on a server whose socket dropped", async () => {
+  const model = ({ userTexts, toolOutputs }: ModelRequest): ModelTurn =>
+    userTexts.at(-1) === "run it" && toolOutputs.length === 0 ? exec : "done";
+  await onStage(model, async ({ connect, dir, url }) => {
+    const wire = await wireTo(url);
+    try {
+      const approvals: ApprovalHandler = () => ({ decision: "acceptForSession" });
+      const restart = { type: "onCrash", baseDelayMs: 10 } as const;
+      const client = await connect({ approvals, restart }, TOKEN, wire.url);
+      const session = await client.startSession({ cwd: dir, ...ASKING });
+      await session.ask("run it");
+      wire.cut();
+      // One that is asked before anybody has noticed is lost.
+      await session.ask("hello").catch(() => session.ask("hello"));
+      await assert.rejects(session.ask("more", { sandbox: "read-only" }), PolicyError);
     } finally {
       await wire.close();
     }
