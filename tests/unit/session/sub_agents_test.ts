@@ -1,10 +1,15 @@
 /** Whose turns an agent's turns are: those of what it was asked for, stopped with it, and free when it is asked again. */
 import assert from "node:assert/strict";
+import type { ThreadGate } from "../../../src/approvals/mod.ts";
 import { ConnectionClosedError } from "../../../src/errors/mod.ts";
 import type { JsonObject } from "../../../src/json.ts";
+import type { EffectivePolicy } from "../../../src/permissions/mod.ts";
+import { HookRun } from "../../../src/plugin/hook_run.ts";
+import { mergeHooks } from "../../../src/plugin/validate.ts";
 import type { RuntimeCore } from "../../../src/runtime/core.ts";
 import { ThreadRoutes } from "../../../src/runtime/thread_routes.ts";
 import { SessionEvents } from "../../../src/session/events/session_events.ts";
+import { SessionGate } from "../../../src/session/policy/session_gate.ts";
 import { agentsStarted, SubAgents } from "../../../src/session/policy/sub_agents.ts";
 import type { Turn } from "../../../src/session/turn/turn.ts";
 import { RunMeter } from "../../../src/session/turn/turn_usage.ts";
@@ -442,4 +447,50 @@ test("what an agent uses is counted for the turn that asked last", () => {
     2,
   ]);
   it.agents.close();
+});
+
+test("an agent is judged by the hooks and the sandbox of the turn that has started it", () => {
+  const stage = new Stage();
+  const gates = new Map<string, ThreadGate>();
+  Object.assign(stage.core.approvals, {
+    registerThread: (threadId: string, gate: ThreadGate) => (gates.set(threadId, gate), () => {}),
+  });
+  const settings = {
+    profile: { timeoutMs: 60_000 },
+    policy: { acceptedCommands: "mayLeave" as const },
+    sent: { cwd: "/w", sandbox: { type: "workspaceWrite" } } as EffectivePolicy,
+    kept: new Set<string>(),
+    agents: new Set<string>(),
+  };
+  const own = new SessionGate({
+    core: stage.core,
+    turns: { threadId: "T", active: null, last: null, get: () => undefined } as never,
+    countSubAgent: () => {},
+    events: stage.events,
+    toolsServer: null,
+    tools: {},
+    approvals: undefined,
+    hooked: () => false,
+    refuses: () => Promise.resolve(null),
+    settings,
+  });
+  const watch = {
+    name: "w",
+    phases: ["preToolUse" as const],
+    call: () => ({ type: "continue" as const }),
+  };
+  const leave = own.register("T");
+  own.begin(new HookRun(mergeHooks({ pre: [watch] })), true);
+  const started = { type: "collabAgentToolCall", id: "s", receiverThreadIds: ["A"] };
+  own.itemStarted(started, "T");
+  settings.sent = { cwd: "/other", sandbox: { type: "readOnly" } } as EffectivePolicy;
+  own.begin(new HookRun(mergeHooks({})), false);
+  const knows = (gate: ThreadGate) =>
+    [gate.watches!(), gate.sandboxed!(), gate.workspace!(), gate.reach!()] as const;
+  assert.deepEqual(knows(own), [false, false, ["/other"], '{"type":"readOnly"}']);
+  assert.deepEqual(knows(gates.get("A")!), [true, true, ["/w"], '{"type":"workspaceWrite"}']);
+  // What it starts is its own, whoever asks by then.
+  own.itemStarted({ ...started, id: "t", receiverThreadIds: ["B"] }, "A");
+  assert.equal(gates.get("B")!.watches!(), true);
+  leave();
 });
