@@ -332,4 +332,12 @@ test("a command that a stop cut off is shown once, and one that outlives its tur
     assert.deepEqual(told("commandFinished", command(turnId, "completed")), late);
     assert.deepEqual(told("commandFinished", command(turnId, "completed")), []);
   }
+  // A terminal ends where one was begun.
+  const item = { type: "fileChange", id: "p", changes: [], status: "inProgress" };
+  told("itemStarted", { turnId: "patch", item });
+  const end = { turnId: "patch", status: "interrupted" };
+  assert.deepEqual(told("turnCompleted", end), ["tool_call_update failed"]);
+  can.terminalOutput = false;
+  told("itemStarted", command("plain", "inProgress"));
+  assert.deepEqual(told("turnCompleted", { ...end, turnId: "plain" }), ["tool_call_update failed"]);
 });

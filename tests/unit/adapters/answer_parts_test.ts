@@ -29,3 +29,20 @@ test("what is said anew stands apart in a stream, and alone in an answer that is
     assert.deepEqual(told.map(({ type }) => type).filter((type) => type.endsWith("-end")), ends);
   }
 });
+
+test("what was broken off is no part of a JSON answer, and the gap behind it comes once", () => {
+  const cut = { isFinal: false, cut: true };
+  const json = new AnswerParts("t", "u", true, false);
+  const told = [...message("1", "{", cut), ...message("2", "{}", { isFinal: false })]
+    .flatMap((part) => [...json.take(part)]);
+  assert.deepEqual(
+    [...told, ...json.end("{}")].map(({ type }) => type),
+    ["text-start", "text-delta", "text-end"],
+  );
+  assert.equal(json.answer, "{}");
+  const plain = new AnswerParts("t", "u", false, false);
+  const all = [...message("1", "Hal", cut), ...message("2", "Hallo")];
+  all.splice(-1, 0, { type: "textDelta", id: "2", delta: " du" });
+  for (const part of all) [...plain.take(part)];
+  assert.equal(plain.answer, "Hal\n\nHallo du");
+});

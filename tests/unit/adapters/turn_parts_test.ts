@@ -1,5 +1,7 @@
 /** A turn's events as parts: ids of our own, whatever the model's do; everything that was begun is ended. */
 import assert from "node:assert/strict";
+import { AgUiEvents } from "../../../src/adapters/ag_ui/mod.ts";
+import { UIChunks } from "../../../src/adapters/ai_sdk/mod.ts";
 import { type TurnPart, TurnParts } from "../../../src/adapters/turn_parts.ts";
 import type { ApprovalAudit, ApprovalRequest } from "../../../src/approvals/mod.ts";
 import type { ThreadItem, TurnEvent } from "../../../mod.ts";
@@ -423,4 +425,25 @@ test("TurnParts: what is asked for beyond an item is told with the question", ()
   const elicitation = { server: "s", message: "?", mode: "form", requestedSchema: null, url: null };
   const asked = ask({ type: "elicitation", ...elicitation, toolApproval: true, ...call });
   assert.deepEqual(asked, { ...elicitation, ...call });
+});
+
+test("a tool that a person has declined is asked about once, and the answer names the question", () => {
+  const reader = new TurnParts("t", "u");
+  const events = [
+    started(command("c", "ls")),
+    asks("q", "c"),
+    answers("q", "decline"),
+    completed(command("c", "ls", "declined")),
+  ];
+  const parts = events.flatMap((each) => reader.take(each));
+  const chunks = new UIChunks("u", {});
+  assert.deepEqual(
+    parts.flatMap((part) => chunks.take(part)).map(({ type }) => type)
+      .filter((type) => !type.startsWith("tool-input")),
+    ["tool-approval-request", "tool-approval-response", "tool-output-denied"],
+  );
+  const told = new AgUiEvents("t", "r");
+  const answer = parts.flatMap((part) => told.take(part))
+    .find((each) => each.type === "CUSTOM" && each.name === "codex.answer");
+  assert.match(JSON.stringify(answer), /"approvalId":"q".*"approved":false/);
 });
