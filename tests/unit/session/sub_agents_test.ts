@@ -5,6 +5,7 @@ import { ConnectionClosedError } from "../../../src/errors/mod.ts";
 import type { JsonObject } from "../../../src/json.ts";
 import type { EffectivePolicy } from "../../../src/permissions/mod.ts";
 import { HookRun } from "../../../src/plugin/hook_run.ts";
+import type { HookAction, PreHook } from "../../../src/plugin/types.ts";
 import { mergeHooks } from "../../../src/plugin/validate.ts";
 import type { RuntimeCore } from "../../../src/runtime/core.ts";
 import { ThreadRoutes } from "../../../src/runtime/thread_routes.ts";
@@ -14,6 +15,7 @@ import { agentsStarted, SubAgents } from "../../../src/session/policy/sub_agents
 import type { Turn } from "../../../src/session/turn/turn.ts";
 import { RunMeter } from "../../../src/session/turn/turn_usage.ts";
 import { test } from "../../_harness.ts";
+import { COMMAND, requestOf } from "../approvals/_requests.ts";
 
 /** A session's agents, their server played by the test: an interrupt ends the turn that it names. */
 class Stage {
@@ -449,7 +451,7 @@ test("what an agent uses is counted for the turn that asked last", () => {
   it.agents.close();
 });
 
-test("an agent is judged by the hooks and the sandbox of the turn that has started it", () => {
+test("an agent is judged by the hooks and the sandbox of the turn that has started it", async () => {
   const stage = new Stage();
   const gates = new Map<string, ThreadGate>();
   Object.assign(stage.core.approvals, {
@@ -474,13 +476,16 @@ test("an agent is judged by the hooks and the sandbox of the turn that has start
     refuses: () => Promise.resolve(null),
     settings,
   });
-  const watch = {
-    name: "w",
+  const asked: string[] = [];
+  const hook = (name: string, verdict: HookAction) => ({
+    name,
     phases: ["preToolUse" as const],
-    call: () => ({ type: "continue" as const }),
-  };
+    call: () => (asked.push(name), verdict),
+  });
+  const passes = hook("passes", { type: "continue" });
+  const watch = hook("watch", { type: "block", reason: "no" });
   const leave = own.register("T");
-  own.begin(new HookRun(mergeHooks({ pre: [watch] })), true);
+  own.begin(new HookRun(mergeHooks({ pre: [passes, watch] })), true);
   const started = { type: "collabAgentToolCall", id: "s", receiverThreadIds: ["A"] };
   own.itemStarted(started, "T");
   settings.sent = { cwd: "/other", sandbox: { type: "readOnly" } } as EffectivePolicy;
@@ -492,5 +497,20 @@ test("an agent is judged by the hooks and the sandbox of the turn that has start
   // What it starts is its own, whoever asks by then.
   own.itemStarted({ ...started, id: "t", receiverThreadIds: ["B"] }, "A");
   assert.equal(gates.get("B")!.watches!(), true);
+  // The hooks of the turn that goes on by then are asked as well, each once, until one refuses.
+  const judged = async (...pre: PreHook[]) => {
+    own.begin(new HookRun(mergeHooks({ pre })), false);
+    const request = requestOf(COMMAND, { threadId: "A" });
+    const { signal } = new AbortController();
+    return [(await gates.get("A")!.preToolUse!(request, { signal })).type, ...asked.splice(0)];
+  };
+  const [other, stops] = [
+    hook("other", { type: "continue" }),
+    hook("stops", { type: "block", reason: "" }),
+  ];
+  assert.deepEqual(await judged(), ["block", "passes", "watch"]);
+  assert.deepEqual(await judged(passes), ["block", "passes", "watch"]);
+  assert.deepEqual(await judged(other), ["block", "other", "passes", "watch"]);
+  assert.deepEqual(await judged(stops), ["block", "stops"]);
   leave();
 });
