@@ -76,7 +76,10 @@ export interface RunProfile {
   mode?: SessionMode;
   /** When the server asks before it acts. Default `"never"`. */
   approvalPolicy?: ApprovalPolicy;
-  /** How far commands may reach. Default `"read-only"`. */
+  /**
+   * How far commands may reach. Default `"read-only"`. What a prompt that could do more has left running is ended before one that
+   * may do less; codex 0.104 can't end it, and that prompt is refused.
+   */
   sandbox?: SandboxMode | SandboxPolicy;
   /**
    * What the agent's commands may read: all that this script may, or only `cwd`, the writable roots, the attachments and
@@ -90,8 +93,8 @@ export interface RunProfile {
   dangerouslyAllowUnattendedFullAccess?: boolean;
   /**
    * Consent to codex's own rules files, which let commands run outside the sandbox with nobody asked; see
-   * `session.policy.rulesFiles`. Without it a session with tool hooks, approvals or scoped permissions is refused where such
-   * files hold. Default `false`.
+   * `session.policy.rulesFiles`. Without it a session with tool hooks, approvals or scoped permissions, and a prompt with tool hooks, is refused where
+   * such files hold. Default `false`.
    */
   allowRulesFiles?: boolean;
   /** Milliseconds for a whole turn. Default 120,000. */

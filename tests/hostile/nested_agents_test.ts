@@ -3,6 +3,7 @@
  * what goes on when the prompt is over is bounded, told and counted.
  */
 import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
@@ -590,5 +591,39 @@ for (const version of codexes("0.169.0", "0.145.0")) {
       await until("its call", () => answer !== "");
       assert.match(answer, /no/);
       assert.deepEqual(ran, ["second"]);
+      await session.close();
+    }));
+}
+
+for (const version of codexes("0.169.0", "0.145.0")) {
+  test(`what an agent is granted counts in its own sandbox, codex ${version}`, () =>
+    inWorld(version, async (world) => {
+      const asked = Promise.withResolvers<void>();
+      const { session } = await watched(world, {
+        config: CONFIG.v2,
+        sandbox: "workspace-write",
+        allowPrivilegedEscalation: true,
+        approvalPolicy: "untrusted",
+        approvals: () => (asked.resolve(), { decision: "acceptForSession" }),
+      });
+      const [begins, ends] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+      const child = world.prompt([
+        [script.gate(begins.promise), script.exec("touch child")],
+        "done",
+      ]);
+      const args = { task_name: "child", message: child, fork_turns: "none" };
+      const spawn = script.toolCall("spawn_agent", args, { namespace: "collaboration" });
+      await session.ask(world.prompt([[spawn], "begun"]));
+      const whole = session.ask(world.prompt([[script.gate(ends.promise), script.say("wide")]]), {
+        sandbox: "danger-full-access",
+      });
+      await until("the wide prompt", () => world.model.requests.length >= 4);
+      begins.resolve();
+      await asked.promise;
+      await until("its command", () => existsSync(join(world.cwd, "child")));
+      ends.resolve();
+      await whole;
+      assert.equal((await session.ask(world.prompt(["as before"]))).assistantText, "as before");
+      await session.close();
     }));
 }

@@ -289,9 +289,9 @@ export class SessionGate implements ThreadGate {
   }
 
   /** Codex will not ask again. What MCP servers do no sandbox holds, whatever a turn has. */
-  onKept({ type }: ApprovalRequest, grant: Grant | null): void {
-    const { kept, sent: { sandbox } } = this.#host.settings;
-    kept.add(type === "elicitation" ? "" : JSON.stringify({ sandbox, grant }));
+  onKept({ type }: ApprovalRequest, grant: Grant | null, reach: string = this.reach()): void {
+    const kept = `{"sandbox":${reach},"grant":${JSON.stringify(grant)}}`;
+    this.#host.settings.kept.add(type === "elicitation" ? "" : kept);
   }
 
   /** A question was answered. */
@@ -337,7 +337,7 @@ export class SessionGate implements ThreadGate {
       sandboxed: () => sandboxed,
       workspace: () => workspace,
       reach: () => reach,
-      onKept: (request, grant) => this.onKept(request, grant),
+      onKept: (request, grant) => this.onKept(request, grant, reach),
       preToolUse: (request, options) => {
         const about = request.itemId === null ? undefined : item(request.itemId);
         return this.#judge(request, about, options, hooks);
