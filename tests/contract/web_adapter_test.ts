@@ -147,6 +147,9 @@ test("subscribeApprovals() tells of a question that waits and has left the log",
     const said = async () =>
       JSON.stringify((await adapter.readSession("ann", sessionId)).turns).includes("on and on");
     await until(() => asked("one"));
+    const next = await adapter.openEvents("ann", sessionId);
+    assert.equal(next.take(), null, "a reader of what comes next is told nothing of what was");
+    next.close();
     const told: string[] = [];
     for await (const event of adapter.subscribeApprovals("ann", sessionId, { after: null })) {
       if (event.type !== "approvalRequested") {
