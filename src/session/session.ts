@@ -299,8 +299,8 @@ export class Session implements AsyncDisposable {
   }
 
   /**
-   * Asks beside the conversation, such as for a title: the thread does not remember it. Codex before 0.169 is asked on an
-   * ephemeral copy of the thread that may only read. Codex 0.169 gives an answer up after 30 s, and can't be made to do so
+   * Asks beside the conversation, such as for a title: the thread does not remember it. Codex before 0.169, or with more than
+   * 4,000 bytes, is asked on an ephemeral copy of the thread that may only read. Codex 0.169 gives an answer up after 30 s, and can't be made to do so
    * before: of a question that was given up the model may say its answer to the end, and its tokens are not counted.
    *
    * ```ts ignore

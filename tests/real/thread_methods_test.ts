@@ -125,6 +125,12 @@ for (const version of VERSIONS) {
       await session.ask("two");
       assert.deepEqual(heard(world), ["one", "two"], "the conversation does not see the question");
 
+      // Codex 0.169 itself takes no more than 4,000 bytes.
+      const long = "é".repeat(2_001);
+      assert.equal((await session.sample(long)).text, `You said: ${long}`);
+      assert.deepEqual(heard(world), ["one", "two", long]);
+      assert.ok(await rejection(session.sample(" ")) instanceof InvalidArgumentError);
+
       // A question that waits behind a prompt, and one that is given up.
       const gate = Promise.withResolvers<void>();
       const slow = session.ask(world.prompt([[script.gate(gate.promise), "slow"]]));

@@ -35,9 +35,14 @@ export function sample(
 ): Promise<SampleResult> {
   const { timeoutMs = host.profile.timeoutMs } = options;
   return alone(host, options.signal, async (signal) => {
-    const served = host.used && supports(host.core.server.version, "sample");
+    const served = host.used && fits(prompt) && supports(host.core.server.version, "sample");
     return await (served ? serve : ask)(host, prompt, timeoutMs, signal);
   });
+}
+
+/** Whether codex takes it as a sample: it refuses an empty one, and more than 4,000 bytes. */
+function fits(prompt: string): boolean {
+  return prompt.trim() !== "" && new TextEncoder().encode(prompt).length <= 4000;
 }
 
 /** Codex 0.169 answers such questions itself, without tools. */
