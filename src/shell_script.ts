@@ -170,7 +170,7 @@ function unwrapWindows(
   const script = words.slice(index + 1).map((word) => word.text).join(" ");
   if (outermost) analysis.script = script;
   // What has commas is several words.
-  if (!/^(?!(?:call|forfiles|runas|saps|start)\b)[\w ./\\:=+-]*$/i.test(script)) {
+  if (!/^(?!=|(?:call|forfiles|if|runas|saps|start)\b)[\w ./\\:=+-]*$/i.test(script)) {
     analysis.problem ??= NOT_POSIX;
     analysis.compound = analysis.moves = true;
   }
@@ -178,7 +178,9 @@ function unwrapWindows(
     analysis.broken ??= UNKNOWN_SCRIPT;
   }
   // Two quotes are one, or nothing: 'don''t', r''m.
-  const found = script.replace(/""|''/g, "").split(/[^\w./\\:=+@~-]+/).filter((text) => text !== "")
+  // cmd takes `@git`, `=git` and `git= x` for git.
+  const apart = kind === "cmd" ? /=*(?:[^\w./\\:=+@~-]+|^)[=@]*/ : /[^\w./\\:=+@~-]+/;
+  const found = script.replace(/""|''/g, "").split(apart).filter((text) => text !== "")
     .map((text) => ({ text, literal: true }));
   if (found.length > 0) analysis.commands.push(found);
   return true;
