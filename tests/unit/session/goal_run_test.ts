@@ -90,6 +90,7 @@ test("a goal that is stopped while the connection is down ends on the next one, 
 function goalOn(
   options: GoalOptions = {},
   more: Partial<ForeignTurnsHost> = {},
+  store = () => Promise.resolve(),
 ): { goal: Goal; foreign: ForeignTurns; told: string[] } {
   const told: string[] = [];
   const foreign: ForeignTurns = new ForeignTurns({
@@ -108,7 +109,7 @@ function goalOn(
     foreign,
     turns: { rest: { stopAll: () => Promise.resolve(true) } },
     toolHooksDone: () => Promise.resolve(),
-    stored: () => Promise.resolve(),
+    stored: store,
     stopAgents: () => Promise.resolve(true),
     goalLost: () => {},
     listeners: { emit: (event: { message: string }) => void told.push(event.message) },
@@ -118,7 +119,7 @@ function goalOn(
     options,
     hooks: { post: () => Promise.resolve(), report: {} } as never,
     reopened: false,
-    release: () => {},
+    release: () => void told.push("released"),
   });
   return { goal, foreign, told };
 }
@@ -133,6 +134,17 @@ test("a goal in whose place somebody has set another one was stopped, not reache
   assert.equal((await goal.finish()).status, "stopped");
 });
 
+test("a goal whose last turn could not be stored says so, and lets the thread go", async () => {
+  const { goal, foreign, told } = goalOn(
+    {},
+    {},
+    () => Promise.reject(new Error("the disk is full")),
+  );
+  foreign.notification("thread/goal/updated", { goal: { objective: "mine", status: "complete" } });
+  await assert.rejects(goal.finish(), /the disk is full/);
+  assert.deepEqual(told, ["released"]);
+});
+
 test("a goal has its own limit for what turns have used of which nothing was heard", async () => {
   const { goal, foreign, told } = goalOn({ limits: { tokens: 20 } });
   foreign.count({ ...NO_TOKENS, totalTokens: 19 }, null);
@@ -144,6 +156,7 @@ test("a goal has its own limit for what turns have used of which nothing was hea
   // Who listens to the session is told, too.
   assert.deepEqual(told, [
     "The goal needs more than its limits.tokens of 20 and is being stopped.",
+    "released",
   ]);
 });
 
