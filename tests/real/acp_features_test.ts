@@ -35,15 +35,23 @@ for (const version of CODEX_VERSIONS) {
         });
         assert.equal(hello.agentCapabilities?.mcpCapabilities?.http, true);
         const { cwd } = world;
-        const headers = [{ name: "Authorization", value: "Bearer let-me-in" }];
+        const server = (name: string, token: string) => ({
+          type: "http",
+          name,
+          url: http.url,
+          headers: [{ name: "Authorization", value: `Bearer ${token}` }],
+        });
         const { sessionId } = await editor.agent.request<{ sessionId: string }>("session/new", {
           cwd,
-          mcpServers: [{ type: "http", name: "docs", url: http.url, headers }],
+          mcpServers: [server("the docs", "let-nobody-in"), server("the.docs", "let-me-in")],
         });
 
-        // The editor's MCP server works; a program needs the consent of whoever serves.
-        await editor.ask(sessionId, world.prompt([[callMcp(version, "docs", "see")], "Seen."]));
-        const call = editor.told("tool_call").find(({ title }) => title === "docs: see");
+        // The editor's MCP servers work, also where codex's signs make their names alike; a program needs the consent of whoever serves.
+        await editor.ask(
+          sessionId,
+          world.prompt([[callMcp(version, "the_docs_2", "see")], "Seen."]),
+        );
+        const call = editor.told("tool_call").find(({ title }) => title === "the_docs_2: see");
         assert.ok(call, JSON.stringify(editor.updates));
         const result = editor.told("tool_call_update").find((each) =>
           each.toolCallId === call.toolCallId && each.status === "completed"

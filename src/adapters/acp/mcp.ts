@@ -14,15 +14,16 @@ export type Servers = Record<string, McpServer>;
 export function readServers(given: JsonValue | undefined): Servers {
   if (given === undefined || given === null) return {};
   if (!Array.isArray(given)) throw misfit("mcpServers", "a list");
-  const servers: [string, McpServer][] = [];
+  const servers = new Map<string, McpServer>();
   given.forEach((each, index) => {
     const at = `mcpServers[${index}]`;
     if (!isJsonObject(each)) throw misfit(at, "a server");
-    // Codex makes names of tools out of it.
+    // Codex makes names of tools out of it: those that become the same are told apart.
     const name = need(each, "name", at).replace(/[^A-Za-z0-9_-]/g, "_").slice(0, 48);
     if (name === "") throw misfit(`${at}.name`, "a name");
-    if (servers.some(([other]) => other === name)) throw misfit(`${at}.name`, "a name of its own");
-    servers.push([name, readServer(each, at)]);
+    let own = name;
+    for (let more = 2; servers.has(own); more++) own = `${name}_${more}`;
+    servers.set(own, readServer(each, at));
   });
   return Object.fromEntries(servers);
 }

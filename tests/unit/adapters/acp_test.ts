@@ -231,6 +231,22 @@ test("an editor's MCP servers keep their settings and get names of their own", a
   // Programs that know no empty list write `null`.
   const bare = { name: "git", command: "git-mcp", args: null, env: null };
   assert.deepEqual(readServers([bare]), { git: { command: "git-mcp", args: [], env: {} } });
+  const long = "x".repeat(60);
+  const alike = ["my docs", "my.docs", "文", "書", "my_docs", `${long}1`, `${long}2`];
+  assert.deepEqual(
+    Object.entries(readServers(alike.map((name) => ({ name, command: name }))))
+      .map(([name, server]) => [name, "command" in server ? server.command : null]),
+    [
+      ["my_docs", "my docs"],
+      ["my_docs_2", "my.docs"],
+      ["_", "文"],
+      ["__2", "書"],
+      ["my_docs_3", "my_docs"],
+      [long.slice(0, 48), `${long}1`],
+      [`${long.slice(0, 48)}_2`, `${long}2`],
+    ],
+  );
+  assert.deepEqual(Object.keys(readServers([bare, bare])), ["git", "git_2"]);
   const problem = { argument: "mcpServers", received: "", accepts: "" };
   const opened = await withServers({ my_docs: { url: "http://own/" } }, servers, (all) => {
     if (!("git" in all)) return Promise.resolve(Object.keys(all));
