@@ -470,3 +470,10 @@ test("the data of a server's error is redacted like its message", () => {
   assert.doesNotMatch(`${error} ${JSON.stringify(error)}`, /hunter2/);
   assert.doesNotMatch(JSON.stringify([error.rpcMessage, error.rpcData]), /hunter2/);
 });
+
+test("a word of millions of characters hides what it stands in, and throws nothing", () => {
+  for (const begin of ["Bearer ", KEY, GITHUB, "glpat-"]) {
+    const clean = redactText(`before ${begin}${"a1".repeat(4_000_000)} after`);
+    assert.ok(clean.includes(REDACTED) && clean.length < 1000, `${begin}: ${clean.length}`);
+  }
+});
