@@ -287,7 +287,9 @@ export function record(of: Kind, hint?: Hint): Kind {
 /** An object with these options. */
 /* @__NO_SIDE_EFFECTS__ */
 export function object(of: Shape, hint: Hint = () => undefined): Kind {
-  const accepts = `an object { ${Object.keys(of.options).join(", ")} }`;
+  let names = Object.keys(of.options);
+  if (names.length > 12) names = [...names.filter((each) => of.options[each]!.required), "…"];
+  const accepts = `an object { ${names.join(", ")} }`;
   return {
     accepts,
     types: ["object"],

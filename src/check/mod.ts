@@ -10,6 +10,7 @@ import {
   isOptions,
   type Kind,
   type Misfit,
+  object,
   optionMisfit,
   type Shape,
   UNKNOWN_OPTION,
@@ -55,7 +56,7 @@ export function checkOptions(where: string, value: unknown, shape: Shape, needed
     isOptions(value) ? optionMisfit(value, shape, "") : {
       path: "options",
       received: kindOf(value),
-      accepts: `an object { ${Object.keys(shape.options).join(", ")} }`,
+      accepts: object(shape).accepts,
       hint: typeof value === "object" && value !== null && "aborted" in value
         ? "Write `{ signal }`."
         : undefined,

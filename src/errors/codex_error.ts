@@ -195,11 +195,14 @@ export class InvalidArgumentError extends CodexError {
   /** Creates the error; `where` names what was called. */
   constructor(where: string, problem: ArgumentProblem, options: CodexErrorOptions = {}) {
     const { argument, received, accepts, hint, unknown } = problem;
-    const sentence = problem.sentence ??
-      (unknown === true
-        ? `there is no option \`${argument}\`; the options are ${accepts}`
-        : `\`${argument}\` must be ${accepts}; received ${received}`);
-    super("invalidArgument", `${where}: ${sentence}.${hint === undefined ? "" : ` ${hint}`}`, {
+    const meant = hint === undefined ? "" : ` ${hint}`;
+    // What was meant stands before a list that may be long.
+    const sentences = problem.sentence === undefined && unknown === true
+      ? `there is no option \`${argument}\`.${meant} The options are ${accepts}.`
+      : `${
+        problem.sentence ?? `\`${argument}\` must be ${accepts}; received ${received}`
+      }.${meant}`;
+    super("invalidArgument", `${where}: ${sentences}`, {
       ...options,
       data: { where, argument, received, accepted: accepts, ...options.data },
     });

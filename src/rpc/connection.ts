@@ -374,10 +374,11 @@ export class Connection {
     if (this.#closedWith !== null) return;
     const noise = this.noise;
     const cut = this.#framer.end();
+    const ended = this.#heard
+      ? "codex ended while the connection was open."
+      : "What was started as codex ended before it had answered.";
     const message = this.#closing ?? this.#lost ??
-      (this.transport.kind === "websocket"
-        ? "The connection to codex ended."
-        : "codex ended while the connection was open.");
+      (this.transport.kind === "websocket" ? "The connection to codex ended." : ended);
     const error = new ConnectionClosedError(noise === "" ? message : `${message} ${noise}.`, {
       retryable: this.#closing === null,
       ...(info.exit === null ? {} : { exit: info.exit }),

@@ -204,11 +204,16 @@ const configShape = (optOut: Kind): Shape =>
     baseUrl: 'Write `configOverrides: { "model_providers.<name>.base_url": … }`.',
     config: "configOverrides",
     canUseTool: "approvals",
-    model: "The model belongs to a session: `client.startSession({ cwd, model })`.",
     cwd: "The directory belongs to a session: `client.startSession({ cwd })`.",
     timeoutMs: "For requests it is `requestTimeoutMs`; a turn's own limit belongs to the session.",
-    mcpServers:
-      "MCP servers belong to a session: `client.startSession({ cwd, mcpServers: { … } })`.",
+    onEvent: "It belongs to a prompt: `session.ask(prompt, { onEvent })`.",
+    ...Object.fromEntries(
+      "model effort sandbox approvalPolicy allowPrivilegedEscalation tools mcpServers limits store"
+        .split(" ")
+        .map((
+          name,
+        ) => [name, `It belongs to a session: \`client.startSession({ cwd, ${name} })\`.`]),
+    ),
   });
 
 /** The options of a runtime. */

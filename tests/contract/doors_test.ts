@@ -197,7 +197,7 @@ test("the mistakes of people who come from elsewhere are told what was meant", a
       [ask("x", { schema: zod }), /as `output`/],
       [
         ask("x", { systemPrompt: "Be brief" }),
-        /It is called `developerInstructions`\. It belongs to the whole thread: give it to `startSession`\.$/,
+        /It is called `developerInstructions`\. It belongs to the whole thread: give it to `startSession`\. The/,
       ],
       [() => session.update({ canUseTool: 1 } as never), /`approvals`\. It belongs to the client/],
       [ask("x", { timeoutMs: -1 }), /positive number of milliseconds; received a negative number/],
@@ -271,6 +271,16 @@ test("the mistakes of people who come from elsewhere are told what was meant", a
       [ask("x", { includePartialMessages: true }), /askStream/],
       [() => Client.connect({ apiKey: "sk one" } as never), /an API key, without spaces/],
       [() => Client.connect({ model: "m" } as never), /startSession\(\{ cwd, model/],
+      [() => Client.connect({ sandbox: "read-only" } as never), /startSession\(\{ cwd, sandbox/],
+      [() => Client.connect({ onEvent: run } as never), /ask\(prompt, \{ onEvent/],
+      [
+        () => Client.connect({ codexPaht: "x" } as never),
+        /no option `codexPaht`\. Did you mean `codexPath`\? The options are codexPath, /,
+      ],
+      [
+        () => (client.forkSession as (id: string) => unknown).call(client, "t"),
+        /`options` must be an object \{ cwd, … \}; received undefined\.$/,
+      ],
       [
         () => (client.startSession as () => unknown)(),
         /`options` must be an object \{.*received undefined/,

@@ -101,7 +101,7 @@ test("a program that is not codex is told by its own words", async (t) => {
       assert.ok(error instanceof RequestTimeoutError, String(error));
       assert.match(
         error.message,
-        /1 line of its output was no message; it begins with "Loading \.\./,
+        /ended before it had answered\. 1 line of its output was no message; it begins with "Loading \.\./,
       );
     },
   );

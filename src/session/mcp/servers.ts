@@ -71,6 +71,7 @@ const program = kind(
   "a program's name or path",
   ["string"],
   (value: string) => value.trim() !== "" && !value.includes("\0"),
+  (value) => Array.isArray(value) ? "Give what follows the program as `args`." : undefined,
 );
 const address = kind(
   "an http: or https: URL without credentials in it",

@@ -58,10 +58,14 @@ export function parseCassette(text: string): CassetteMessage[] {
 }
 
 function unreadable(line: number, why: string, cause?: unknown): CodexError {
-  return new CodexError("cassetteUnreadable", `Line ${line} of the cassette is ${why}.`, {
-    data: { line },
-    ...defined({ cause }),
-  });
+  return new CodexError(
+    "cassetteUnreadable",
+    `Line ${line} of the cassette can't be read: ${why}.`,
+    {
+      data: { line },
+      ...defined({ cause }),
+    },
+  );
 }
 
 /** Writes a cassette. */

@@ -49,6 +49,7 @@ test("a server is a program or an address, and every mistake is told", () => {
     [{ a: { command: "" } }, /`mcpServers\.a\.command`/],
     [{ a: { command: "x\0" } }, /command/],
     [{ a: { command: "x", args: "y" } }, /args/],
+    [{ a: { command: ["x", "y"] } }, /received an array\. Give what follows .* as `args`/],
     [{ a: { command: "x", args: ["a\0"] } }, /args\[0\]/],
     [{ a: { command: "x", env: { "A=B": "c" } } }, /below the name of a variable/],
     [{ a: { command: "x", env: { A: 1 } } }, /env\.A/],

@@ -37,8 +37,11 @@ test("quickRun() and quickRunWithProfile() say where an option goes that they do
       /It is called `timeoutMs`\. .*quickRunWithProfile\(cwd, prompt, \{/,
     ],
     [() => quick({ output: {} }), /Call `client\.run\(cwd, prompt, \{ output \}\)`/],
-    [() => profiled({ timeout: 1 }), /quickRunWithProfile: .*Did you mean `timeoutMs`\?$/],
-    [() => profiled({ signal: 1 }), /It comes after the profile, in an object of its own\.$/],
+    [
+      () => profiled({ timeout: 1 }),
+      /quickRunWithProfile: .*no option `timeout`\. Did you mean `timeoutMs`\? The options are /,
+    ],
+    [() => profiled({ signal: 1 }), /It comes after the profile, in an object of its own\. /],
     [() => profiled({ client: {} }), /It comes after the profile/],
     [() => profiled({ retry: {} }), /belongs to a turn: give it to `ask` or `run`/],
   ];
