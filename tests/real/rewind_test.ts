@@ -272,6 +272,19 @@ test("turns that write in a session that may only read are taken back, and no ot
     const third = await helped.ask(world.prompt([[script.toolCall("put", {})], "done"]));
     const back = await helped.rewind({ before: third.turnId });
     assert.deepEqual(back.files, [{ path: "three", change: "delete" }]);
+
+    // No sandbox holds what its MCP servers write either.
+    const mcpServers = { other: { command: join(cwd, "no-such-program") } };
+    const served = await client.startSession({
+      cwd,
+      checkpoints: true,
+      mcpServers,
+      allowPrivilegedEscalation: true,
+    });
+    const fourth = await served.ask("fourth", {
+      onEvent: ({ type }) => type === "turnStarted" && run(),
+    });
+    assert.deepEqual((await served.rewind({ before: fourth.turnId })).files, back.files);
   }));
 
 test("a turn whose workspace can't be recorded is not started", () =>

@@ -97,6 +97,14 @@ for (const version of VERSIONS) {
         assert.equal(userTexts.at(-1)!.includes("notes.txt"), false);
         if (!used) await session.ask(world.prompt(["{}"]));
       }
+      const planning = await client.startSession({
+        cwd: world.cwd,
+        mode: "plan",
+        checkpoints: true,
+      });
+      assert.equal((await planning.sample("A title?")).text, "You said: A title?");
+      assert.doesNotMatch(JSON.stringify(world.model.requests.at(-1)!.body), /proposed_plan/);
+      await planning.close();
       const copy = await session.fork({ networkAccess: false });
       const { sandbox } = copy.policy;
       assert.equal("networkAccess" in sandbox && sandbox.networkAccess === true, false);
