@@ -111,6 +111,21 @@ for (const version of VERSIONS) {
       await copy.close();
     }));
 
+  if (version !== "0.104.0") {
+    test(`sample() and fork() know what was injected before the first turn [${version}]`, () =>
+      inWorld(version, async (world) => {
+        const client = await world.connect();
+        const session = await client.startSession({ cwd: world.cwd });
+        const content = [{ type: "input_text", text: "The build is green." }];
+        await session.inject([{ type: "message", role: "user", content }]);
+        assert.equal((await session.sample("A title?")).text, "You said: A title?");
+        assert.deepEqual(heard(world), ["The build is green.", "A title?"]);
+        const copy = await session.fork();
+        await copy.ask("one");
+        assert.deepEqual(heard(world), ["The build is green.", "one"]);
+      }));
+  }
+
   test(`sample(), rename(), inject() and update() do as they say [${version}]`, () =>
     inWorld(version, async (world) => {
       const client = await world.connect();

@@ -55,7 +55,9 @@ async function serve(
   const { core, threadId } = host;
   const list = await core.call("thread/turns/list", { threadId, limit: 1 }, { signal });
   const [last] = objectsOf(list, "data");
-  const expectedTurnId = stringOf(last, "id") ?? "";
+  const expectedTurnId = stringOf(last, "id");
+  // What was injected makes no turn, and a sample needs one.
+  if (expectedTurnId === null) return await ask(host, prompt, timeoutMs, signal);
   const span = host.span({ input: [{ type: "text", text: prompt }] });
   span?.take({ type: "turnStarted", threadId, turnId: "" });
   try {
