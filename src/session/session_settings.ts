@@ -3,19 +3,17 @@
  * @module
  */
 import { InvalidArgumentError } from "../errors/mod.ts";
-import {
-  isJsonObject,
-  type JsonObject,
-  type JsonValue,
-  memberOf,
-  objectsOf,
-  stringOf,
-} from "../json.ts";
+import { isJsonObject, type JsonObject, type JsonValue, objectsOf, stringOf } from "../json.ts";
 import type { EffectivePolicy } from "../permissions/mod.ts";
 import { hasToolHooks, type HookRun, type Hooks, mergeHooks } from "../plugin/mod.ts";
 import { supports } from "../protocol/mod.ts";
-import type { RuntimeCore } from "../runtime/mod.ts";
-import { confirmDecided, confirmSettings, type DecidedPolicy } from "./policy/confirm_policy.ts";
+import { isAttached, type RuntimeCore } from "../runtime/mod.ts";
+import {
+  confirmDecided,
+  confirmLive,
+  confirmSettings,
+  type DecidedPolicy,
+} from "./policy/confirm_policy.ts";
 import {
   decideSessionPolicy,
   decideTurnPolicy,
@@ -23,19 +21,22 @@ import {
   recheck,
   withApprovals,
 } from "./policy/session_policy.ts";
-import { reachesNetwork, reachOf } from "./policy/policy_facts.ts";
+import { endsLeft, reachesNetwork, reachOf } from "./policy/policy_facts.ts";
 import { agentsStarted } from "./policy/sub_agents.ts";
 import {
   confirmProfile,
   openLimit,
+  readMode,
   settingsOf,
   type StickySettings,
   threadAttachParams,
   threadStartParams,
+  type ToldSettings,
+  toldSettings,
   turnStartParams,
 } from "./policy/thread_params.ts";
 import type { Checkpoints } from "./history/rewind/checkpoints.ts";
-import type { ResolvedProfile, SessionConfig, SessionMode } from "./profile.ts";
+import type { ResolvedProfile, SessionConfig } from "./profile.ts";
 import type { TurnRequest } from "./prompt/prompt_run.ts";
 import type { SessionAnswerers } from "./policy/answerers.ts";
 import type { SessionTools } from "./mcp/offered_tools.ts";
@@ -48,34 +49,9 @@ import type { AgentSpan } from "./telemetry/agent_span.ts";
 import type { OtelContext } from "../telemetry.ts";
 import type { UsageLedger } from "./turn/turn_usage.ts";
 
-/** What turns of a thread run with that say nothing of it. */
-export interface ToldSettings {
-  /** The model; `null` when the server did not tell. */
-  model: string | null;
-  /** The mode; `null` when it is not known. */
-  mode: SessionMode | null;
-  /** Who serves the model; `null` when the server did not tell. */
-  provider: string | null;
-}
-
-/** What the answer to `thread/start`, `thread/resume` or `thread/fork` says of it. `fresh`: a thread without a past is in no other mode. */
-export function toldSettings(result: JsonValue | undefined, fresh: boolean): ToldSettings {
-  return {
-    model: stringOf(result, "model") || null,
-    provider: stringOf(result, "modelProvider") || null,
-    mode: fresh ? "default" : readMode(result),
-  };
-}
-
 /** Settings for comparison; the mode is looked at by itself, since only some turns say it. */
 function withoutMode({ collaborationMode: _mode, ...settings }: JsonObject): string {
   return JSON.stringify(settings);
-}
-
-/** The mode that the server tells, which is known when it is one of ours. */
-function readMode(told: JsonValue | undefined): SessionMode | null {
-  const mode = memberOf(told, "collaborationMode", "mode");
-  return mode === "default" || mode === "plan" ? mode : null;
 }
 
 /** What a session is made of; put together by the client. */
@@ -359,11 +335,15 @@ export class SessionSettings {
       ? threadStartParams(cwd, profile, decided, toolSpecs)
       : threadAttachParams(threadId, cwd, profile, decided);
     const result = await core.callNow(method, params, openLimit(core, profile.mcpServers));
-    this.policy = confirmDecided(core, decided, result);
+    // A server that works on without us lets the programs of the last turn go on, with what that brought.
+    const goesOn = method === "thread/resume" && isAttached(core.config) && endsLeft(core);
+    this.policy = goesOn
+      ? confirmLive(core, decided, this.#sent, result)
+      : confirmDecided(core, decided, result);
     confirmProfile(profile, result);
     this.#decided = decided;
-    this.#sent = decided;
-    this.#settings = null;
+    if (!goesOn) [this.#sent, this.#settings] = [decided, null];
+    else if (supports(core.server.version, "threadSettings")) this.#settings = {};
     this.#told = toldSettings(result, method === "thread/start");
     this.#broughtModel = false;
     return result;

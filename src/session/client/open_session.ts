@@ -24,10 +24,11 @@ import {
   resolveProfile,
   threadAttachParams,
   threadStartParams,
+  toldSettings,
   workingDirectory,
 } from "../policy/thread_params.ts";
 import type { SessionConfig } from "../profile.ts";
-import { type SessionParts, toldSettings } from "../session_settings.ts";
+import type { SessionParts } from "../session_settings.ts";
 import type { ForkPoint } from "../thread/fork_point.ts";
 import { assertSupported } from "../thread/thread_host.ts";
 import { whenClosed } from "../thread/when_closed.ts";

@@ -13,10 +13,9 @@ import {
   realPathOf,
 } from "../../permissions/mod.ts";
 import { isInside } from "../../platform/mod.ts";
-import { supports } from "../../protocol/mod.ts";
 import { isRemote, type RuntimeCore } from "../../runtime/mod.ts";
 import { endCommands, STATUS_MS } from "../turn/stop_turn.ts";
-import { reachesNetwork, reachOf } from "./policy_facts.ts";
+import { endsLeft, reachesNetwork, reachOf } from "./policy_facts.ts";
 
 /**
  * Rules files let commands run that no hook, no approval and no permission of this script has seen. Where one of these was
@@ -89,8 +88,7 @@ export async function admitTurn(
 ): Promise<void> {
   const { kept, agents, sent } = settings;
   if (watched && effective.rulesFiles.length > 0) throw rulesFilesRefusal(effective.rulesFiles);
-  const ends = supports(core.server.version, "commandsOutliveTurns") &&
-    core.config.experimentalApi !== false;
+  const ends = endsLeft(core);
   if (left && !ends) agents.add(reachOf(sent));
   refuseNarrower(effective, [...kept, ...agents]);
   await refuseRevoked(core, settings);

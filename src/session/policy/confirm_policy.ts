@@ -76,6 +76,25 @@ export function confirmDecided(
   };
 }
 
+/**
+ * The same for a thread that a server has gone on with, which tells what the last turn brought: `sent`. That is no more than was
+ * asked for, and confirms nothing of the others.
+ */
+export function confirmLive(
+  core: RuntimeCore,
+  decided: DecidedPolicy,
+  sent: DecidedPolicy,
+  result: JsonValue,
+): EffectivePolicy {
+  try {
+    return confirmDecided(core, decided, result);
+  } catch (error) {
+    if (!(error instanceof PolicyMismatchError)) throw error;
+    const { acceptedCommands } = confirmDecided(core, sent, result);
+    return { ...decided.effective, acceptedCommands, confirmed: false };
+  }
+}
+
 /** A thread that brings more roots than were asked for is good for reading everything, and for nothing else. */
 function checkRoots(core: RuntimeCore, decided: DecidedPolicy, echo: JsonObject): void {
   const { effective, thread } = decided;

@@ -16,6 +16,7 @@ import {
   type ServerFiles,
 } from "../../permissions/mod.ts";
 import { canReadEnv, codexHomeIn, platformName, readEnv } from "../../platform/mod.ts";
+import { supports } from "../../protocol/mod.ts";
 import { isRemote, type RuntimeCore } from "../../runtime/mod.ts";
 
 /** The server's files, asked for once a connection. */
@@ -93,6 +94,11 @@ export function ownRoots(core: RuntimeCore, echo: JsonObject): string[] {
 /** Whether commands have the network. */
 export function reachesNetwork(sandbox: SandboxPolicy): boolean {
   return "networkAccess" in sandbox && sandbox.networkAccess === true;
+}
+
+/** Whether what turns have left running can be ended. */
+export function endsLeft({ server, config }: RuntimeCore): boolean {
+  return supports(server.version, "commandsOutliveTurns") && config.experimentalApi !== false;
 }
 
 /** How far commands get, as JSON. */

@@ -12,6 +12,7 @@ import {
   memberOf,
   plain,
   plainSettings,
+  stringOf,
 } from "../../json.ts";
 import { normalizeSandbox, type SandboxPolicy } from "../../permissions/mod.ts";
 import {
@@ -165,6 +166,31 @@ export function openLimit(
   const longest = Math.max(0, ...waits);
   if (longest === 0) return {};
   return { timeoutMs: longest + (config.requestTimeoutMs ?? DEFAULTS.requestTimeoutMs) };
+}
+
+/** What turns of a thread run with that say nothing of it. */
+export interface ToldSettings {
+  /** The model; `null` when the server did not tell. */
+  model: string | null;
+  /** The mode; `null` when it is not known. */
+  mode: SessionMode | null;
+  /** Who serves the model; `null` when the server did not tell. */
+  provider: string | null;
+}
+
+/** What the answer to `thread/start`, `thread/resume` or `thread/fork` says of it. `fresh`: a thread without a past is in no other mode. */
+export function toldSettings(result: JsonValue | undefined, fresh: boolean): ToldSettings {
+  return {
+    model: stringOf(result, "model") || null,
+    provider: stringOf(result, "modelProvider") || null,
+    mode: fresh ? "default" : readMode(result),
+  };
+}
+
+/** The mode that the server tells, which is known when it is one of ours. */
+export function readMode(told: JsonValue | undefined): SessionMode | null {
+  const mode = memberOf(told, "collaborationMode", "mode");
+  return mode === "default" || mode === "plan" ? mode : null;
 }
 
 // The directory that an agent works in: absolute, and there.

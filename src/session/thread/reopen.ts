@@ -162,6 +162,11 @@ export async function restoreThread(
   } catch (error) {
     // When this server ended as well, the next one is tried, or the end is told to everyone.
     if (!isConnectionLoss(error)) {
+      // A server that has gone on with a turn would do so unheard.
+      if (isAttached(parts.core.config)) {
+        const active = turns.active?.activeId ?? null;
+        await stopLeft(session, threadId, active, true).catch(() => {});
+      }
       turns.connectionLost(lostBy, false);
       session.fail(error);
     }

@@ -1,0 +1,66 @@
+/** A prompt that may do more than its session, and a connection that is lost while the server goes on. */
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { Client, ConnectionClosedError, PolicyMismatchError, testing } from "../../mod.ts";
+import { codexes } from "../_codex.ts";
+import { test } from "../_harness.ts";
+import { tempDir } from "../_temp.ts";
+import { listen, wireTo } from "../real/websocket_world.ts";
+
+const { exec, inPrompt, toolCall } = testing.script;
+const WIDE = { sandbox: "workspace-write" } as const;
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+for (const version of codexes("0.169.0", "0.150.0", "0.125.0", "0.104.0")) {
+  for (const during of [true, false]) {
+    const when = during ? "during" : "after";
+    test(`a connection that is lost ${when} a wider prompt leaves nothing of it to a narrower one, codex ${version}`, async () => {
+      await using dir = await tempDir();
+      await using model = await testing.ScriptedModel.start();
+      const cwd = join(dir.path, "w");
+      await mkdir(cwd);
+      const server = await listen(model, dir.path, { open: true, version });
+      const wire = await wireTo(server.url);
+      const client = await Client.connect({
+        transport: { type: "websocket", url: wire.url },
+        restart: { type: "onCrash", baseDelayMs: 10 },
+      });
+      try {
+        const session = await client.startSession({ cwd, allowPrivilegedEscalation: true });
+        const shell = { cmd: "sh", tty: true, yield_time_ms: 500, login: false };
+        const work = exec("sleep 2; touch late", { yield_time_ms: 10_000 });
+        const steps = [toolCall("exec_command", shell), ...during ? [work] : [], "begun"];
+        const begun = session.ask(inPrompt(steps), WIDE)
+          .then(({ assistantText }) => assistantText, (error) => error);
+        while (model.requests.length < 2) await pause(10);
+        if (during) await pause(500);
+        else assert.equal(await begun, "begun");
+        const said = model.requests[1]?.toolOutputs.at(-1)?.text ?? "";
+        const id = Number(/session ID (\d+)/.exec(said)?.[1]);
+        assert.ok(id > 0, said);
+
+        const { connections } = wire;
+        wire.cut();
+        while (wire.connections === connections) await pause(10);
+        const told = await begun;
+        // From 0.169 on the turn goes on; before, it is stopped, and whoever asked is told that it failed.
+        if (version === "0.169.0") assert.equal(told, "begun");
+        else if (during) assert.ok(told instanceof ConnectionClosedError, String(told));
+
+        const line = { session_id: id, chars: "touch typed\n", yield_time_ms: 1_000 };
+        const typed = session.ask(inPrompt([toolCall("write_stdin", line), "typed"]));
+        if (version === "0.104.0") await assert.rejects(typed, PolicyMismatchError);
+        else assert.equal((await typed).assistantText, "typed");
+        if (during) await pause(2_500);
+        assert.equal(existsSync(join(cwd, "typed")), false);
+        assert.equal(existsSync(join(cwd, "late")), during && version === "0.169.0");
+      } finally {
+        await client.shutdown();
+        await wire.close();
+        await server.close();
+      }
+    });
+  }
+}
