@@ -127,7 +127,7 @@ export class SessionThread {
       await this.#store({
         threadId: thread.threadId,
         usedAt: new Date(),
-        title: title ?? text.trim().split("\n")[0]!.slice(0, TITLE_LENGTH),
+        title: title ?? text.trim().split("\n")[0]!.slice(0, TITLE_LENGTH).toWellFormed(),
         used: true,
       }).catch((error) => {
         // The store may have it all the same.

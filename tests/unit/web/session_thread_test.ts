@@ -179,6 +179,13 @@ test("a session is called by the first line that says something", async () => {
   assert.equal((await store.get("s"))!.title, "The title");
 });
 
+test("a title that is cut holds no half of a sign, which databases refuse", async () => {
+  const { store, thread } = await stored(false);
+  await thread.remember({ threadId: "t" } as WebThread, `${"x".repeat(79)}\u{1F600} and more`);
+  const { title } = (await store.get("s"))!;
+  assert.ok(title!.isWellFormed() && title!.startsWith("xxx"), JSON.stringify(title));
+});
+
 test("a question is answered once, also while its answer is still being sent", () => {
   const request = { id: "q", threadId: "t" };
   const given: unknown[] = [];
