@@ -33,7 +33,10 @@ export interface WebAdapterOptions {
   isolation?: "enforced" | "trusting";
   /** How every session runs; never `ephemeral`. Tenants can't reach beyond it. Default: read-only, nobody is asked. */
   profile?: RunProfile;
-  /** Models that tenants may choose beside the profile's. Default none. */
+  /**
+   * Models that tenants may choose beside the profile's. Name one in the profile as well: without it codex from 0.125 on goes
+   * on with the model of a session's last turn once the session was released, such as when it was idle. Default none.
+   */
   models?: readonly string[];
   /** Efforts that tenants may choose beside the profile's. Default `none` to `xhigh`. */
   efforts?: readonly string[];
