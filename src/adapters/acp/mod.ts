@@ -54,7 +54,9 @@ const streamsKind: Kind = required(having("{ readable, writable }", {
  * `allowPrivilegedEscalation` (and no `sandbox: "read-only"`), `full-access` only with a `sandbox` that is none. Sessions begin
  * in the mode of the profile's `sandbox`, or in `ask`. With `approvalPolicy: "never"` there is no `ask`; its default here
  * is `"on-request"`, that of `timeoutMs` one hour. Rules, hooks and this script's own permissions come before the
- * user, who has the codex client's `approvalTimeoutMs` to answer.
+ * user, who has the codex client's `approvalTimeoutMs` to answer. With hooks that see tools codex asks in `read-only` and `plan`
+ * as well: there the user is asked about commands where `acceptedCommands` of the policy is `"sandboxed"`, and what could be
+ * more than the mode allows is declined.
  *
  * Rejects with `InvalidArgumentError` for a wrong argument, and with `RequestTimeoutError` when codex did not confirm that a
  * session has stopped.

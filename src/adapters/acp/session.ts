@@ -50,6 +50,10 @@ const DECLINED: ApprovalDecision = {
   decision: "decline",
   reason: "The client can't ask its user this.",
 };
+const BEYOND_MODE: ApprovalDecision = {
+  decision: "decline",
+  reason: "The session's mode asks nobody for what its sandbox does not hold.",
+};
 
 /** Turns whose events are not told a second time. */
 const KEPT_TURNS = 256;
@@ -176,6 +180,10 @@ export class AgentSession {
       }
       const asked = askedOf(request, this.session.cwd);
       if (asked === null) return DECLINED;
+      // Where hooks see tools codex asks under every policy.
+      if (this.settings.turn.approvalPolicy === "never" && !this.#isHeld(request)) {
+        return BEYOND_MODE;
+      }
       const { call, options } = asked;
       const ours = request.threadId === this.id;
       const known = ours ? this.#updates.nameOf(request.turnId, request.itemId) : null;
@@ -197,6 +205,13 @@ export class AgentSession {
     } catch (error) {
       return { decision: "decline", reason: `The client did not answer: ${messageOf(error)}` };
     }
+  }
+
+  /** Whether the sandbox holds what is asked about, also once it is accepted. */
+  #isHeld(request: ApprovalRequest): boolean {
+    return request.type === "command" && request.network === null &&
+      request.additionalPermissions === null &&
+      this.session.policy.acceptedCommands === "sandboxed";
   }
 
   async #run(read: ReadPrompt, signal: AbortSignal): Promise<PromptResult> {

@@ -1,0 +1,87 @@
+/** In a mode that only reads nobody is asked for more, also where hooks that see tools have codex ask under every policy. */
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import process from "node:process";
+import type { ServeProfile } from "../../src/adapters/acp/mod.ts";
+import { script } from "../../src/testing/mod.ts";
+import { CODEX_VERSIONS, NEWEST_CODEX } from "../_codex.ts";
+import { test } from "../_harness.ts";
+import { choose, Editor, serveHere } from "../real/_acp_world.ts";
+import { inWorld } from "../real/_session_world.ts";
+
+const patch = (name: string) => `*** Begin Patch\n*** Add File: ${name}\n+one\n*** End Patch`;
+
+for (const version of CODEX_VERSIONS) {
+  test(`modes that read ask for no more where hooks see tools [${version}]`, () =>
+    inWorld(version, async (world) => {
+      const client = await world.connect();
+      const { cwd } = world;
+      const seen: unknown[] = [];
+      const profile: ServeProfile = {
+        allowPrivilegedEscalation: true,
+        hooks: {
+          pre: [{
+            name: "sees",
+            phases: ["preToolUse"],
+            call: ({ toolName }) => {
+              seen.push(toolName);
+              return { type: "continue" };
+            },
+          }],
+        },
+      };
+      await using editor = await Editor.open(serveHere(client, profile).streams);
+      editor.answer = choose("allow_once");
+      await editor.initialize();
+      const { sessionId } = await editor.start(cwd);
+      const writes = (mode: string) =>
+        editor.ask(
+          sessionId,
+          world.prompt([
+            [script.exec(`echo one > ${mode}-command.txt`)],
+            script.applyPatch(patch(`${mode}-patch.txt`)),
+            "Done.",
+          ]),
+        );
+      for (const modeId of ["read-only", "plan"]) {
+        await editor.agent.request("session/set_mode", { sessionId, modeId });
+        await writes(modeId);
+        assert.deepEqual(seen.splice(0), ["echo", "apply_patch"]);
+        assert.deepEqual(editor.asked, []);
+        for (const what of ["command", "patch"]) {
+          assert.equal(existsSync(join(cwd, `${modeId}-${what}.txt`)), false);
+        }
+      }
+      await editor.agent.request("session/set_mode", { sessionId, modeId: "ask" });
+      await writes("ask");
+      assert.ok(editor.asked.length > 0);
+      assert.ok(existsSync(join(cwd, "ask-patch.txt")));
+
+      if (version !== NEWEST_CODEX || process.platform !== "linux") return;
+      // Commands that stay in the sandbox whatever is accepted are asked about: else none could read.
+      const held: ServeProfile = {
+        ...profile,
+        approvalPolicy: "untrusted",
+        approvals: { rules: [{ effect: "allow", command: ["git", "status"] }] },
+      };
+      await using other = await Editor.open(serveHere(client, held).streams);
+      other.answer = choose("allow_once");
+      await other.initialize();
+      const { sessionId: id } = await other.start(cwd);
+      await other.agent.request("session/set_mode", { sessionId: id, modeId: "read-only" });
+      await other.ask(
+        id,
+        world.prompt([
+          [script.exec("echo one > held.txt; echo looked", { yield_time_ms: 20_000 })],
+          script.applyPatch(patch("held-patch.txt")),
+          "Done.",
+        ]),
+      );
+      assert.equal(other.asked.length, 1, JSON.stringify(other.asked));
+      assert.match(JSON.stringify(other.updates), /looked\\n/);
+      for (const name of ["held.txt", "held-patch.txt"]) {
+        assert.equal(existsSync(join(cwd, name)), false);
+      }
+    }));
+}
