@@ -10,7 +10,7 @@ export type { QuickRunOptions } from "./session/client/single_run.ts";
 /**
  * Starts codex, asks, and ends codex again.
  *
- * The agent may read and not write, is not asked for approvals, and has two minutes. Rejects with
+ * The agent may read and not write, nobody is asked for an approval, and the turn has two minutes. Rejects with
  * {@linkcode QuickRunError}, whose `cause` is the run's own error, or with the signal's reason.
  *
  * ```ts ignore

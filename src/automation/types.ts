@@ -96,7 +96,7 @@ export interface AutomationStatus {
   lastStartedAt: Date | null;
   /** When the last run was over, or `null`. */
   lastFinishedAt: Date | null;
-  /** Why it failed, when it did: the error of the prompt, of the closed session, or of the spec. */
+  /** Why it failed, when it did: the error of the prompt, of the goal, or of the closed session. */
   lastError?: unknown;
   /** What `onRun` threw last, when it did. */
   onRunError?: unknown;

@@ -55,7 +55,7 @@ export type ApprovalPolicy =
   | "untrusted"
   /** Asks when the model wants to leave the sandbox. */
   | "on-request"
-  /** Asks when a command failed in the sandbox; codex up to 0.125 only. */
+  /** Asks when a command failed in the sandbox; codex 0.143 and later refuse it. */
   | "on-failure"
   /** Never asks; what the sandbox refuses, fails. */
   | "never"

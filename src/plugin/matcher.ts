@@ -32,7 +32,7 @@ export interface HookMatcherOptions {
   phases?: readonly HookPhase[];
   /**
    * The tool's name, or several. An asterisk at the end stands for any ending: `"github/*"` is every tool of that MCP
-   * server. Of a command every program in it counts (`cd x && git push` is `git`, too), in doubt one too many. Only tool
+   * server. Each program in a command counts (`cd x && git push` is `git`, too), and so does one that it may start. Only tool
    * use has a name. Default: any call.
    */
   toolName?: string | readonly string[];
@@ -45,8 +45,8 @@ export interface HookMatcherOptions {
    */
   commandPrefix?: string | readonly string[];
   /**
-   * A directory: the context's cwd must be it or lie below it, as spelled or where links lead; in doubt one too many.
-   * Absolute, POSIX or Windows; whole segments are compared. Default: any directory.
+   * A directory: the context's cwd must be it or lie below it, as spelled or where links lead. Where a link can't be
+   * followed, the hook is called. Absolute, POSIX or Windows; whole segments are compared. Default: any directory.
    */
   cwdPrefix?: string;
 }

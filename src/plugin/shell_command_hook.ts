@@ -60,10 +60,10 @@ const SHELL_HOOK = shape<ShellCommandHookOptions>({
  * printed to stdout or stderr. Any other end is a failure, and so is a `0` with something else on stdout. In a post
  * phase all but `0` is reported as an issue.
  *
- * A list of arguments starts the program without a shell, the same on every system; a string goes through `sh -c`
- * (Windows: `cmd.exe`, which fills in `%NAME%` unless the line holds a `"`, and where a list has to name a program that
- * Windows can start, not a `.sh`). Deno needs `--allow-run` for the program or the shell; only the unscoped permission lets the
- * program's own children be killed too.
+ * A list of arguments starts the program without a shell, the same on every system; a string goes through `sh -c`. On
+ * Windows a list has to name a program that Windows can start, not a `.sh`, and a string goes through `cmd.exe`, which
+ * fills in `%NAME%` unless the line holds a `"`. Deno needs `--allow-run` for the program or the shell; only the unscoped
+ * permission lets the program's own children be killed too.
  *
  * The program does not outlive the script, however that ends: a second process, a shell, watches over it. On Windows, without
  * a shell, and on Deno without permission to run `sh`, there is none, and a program that runs when a signal or an uncaught

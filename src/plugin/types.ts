@@ -16,8 +16,9 @@ export type PostHookPhase = "postRun" | "postSessionStart" | "postTurn" | "postT
 /**
  * When a hook runs: around a prompt with all its turns (`ask`, `askStream`, and within `run` and `quickRun`), around the
  * start, resume or fork of a session, around each turn, before each tool use that the server asks about, and after each
- * tool use. For a session with `preToolUse` hooks the server asks about everything, but old ones (0.104) not about reads
- * that they take for safe. A tool use of an agent that the session's agent started counts as the session's.
+ * tool use. A session with `preToolUse` hooks and the approval policy `never` sends `untrusted` in its place: the server asks
+ * about everything then, but before codex 0.169 not about reads that it takes for safe. Under `on-request` it asks only about
+ * what leaves the sandbox. A tool use of an agent that the session's agent started counts as the session's.
  */
 export type HookPhase = PreHookPhase | PostHookPhase;
 

@@ -97,7 +97,7 @@ export interface RunProfile {
    * such files hold. Default `false`.
    */
   allowRulesFiles?: boolean;
-  /** Milliseconds for a whole turn. Default 120,000. */
+  /** Milliseconds for a whole turn; `Infinity` for no limit. Default 120,000. */
   timeoutMs?: number;
   /** What one prompt may use. Default: no limit but `timeoutMs`. */
   limits?: RunLimits;

@@ -139,10 +139,10 @@ export class Session implements AsyncDisposable {
   /**
    * Asks, and waits for the answer. Calls on one session run one after the other, in order.
    *
-   * Rejects with `TurnFailedError`, `TurnInterruptedError`, `TurnTimeoutError`, `BudgetExceededError`,
-   * `EmptyAnswerError`, `OutputValidationError` (all with what there was), `ConnectionClosedError`, `HookBlockedError`,
-   * `AttachmentNotFoundError`, `InvalidArgumentError` (from within the session's own tools, hooks and handlers as well: it would wait for
-   * itself), `PermissionDeniedError`, `RpcValidationError`, or the signal's reason.
+   * Rejects with `TurnFailedError`, `TurnInterruptedError`, `TurnTimeoutError`, `BudgetExceededError`, `EmptyAnswerError`,
+   * `OutputValidationError`, `ConnectionClosedError` (all with what there was), or the signal's reason; before a turn begins with
+   * `InvalidArgumentError` (from within the session's own tools, hooks and handlers as well: it would wait for itself), `PolicyError`,
+   * `SessionClosedError`, `PermissionDeniedError`, `HookBlockedError`, `AttachmentNotFoundError`, `CheckpointError`, `RpcError`.
    */
   async ask<Schema extends object = StandardSchemaV1>(
     prompt: Prompt,
@@ -171,7 +171,7 @@ export class Session implements AsyncDisposable {
     } as AskOptions<Schema>);
   }
 
-  /** Asks, and hands out the events as they come. Settles when the server has started the turn. */
+  /** Asks, and hands out the events as they come. Settles when the server has started the turn, or rejects like {@linkcode ask}. */
   async askStream<Schema extends object = StandardSchemaV1>(
     prompt: Prompt,
     options: AskOptions<Schema> = {},
@@ -299,9 +299,10 @@ export class Session implements AsyncDisposable {
   }
 
   /**
-   * Asks beside the conversation, such as for a title: the thread does not remember it. Codex before 0.169, or with more than
-   * 4,000 bytes, is asked on an ephemeral copy of the thread that may only read. Codex 0.169 gives an answer up after 30 s, and can't be made to do so
-   * before: of a question that was given up the model may say its answer to the end, and its tokens are not counted.
+   * Asks beside the conversation, such as for a title: the thread does not remember it. Codex 0.169 answers by itself, and gives
+   * up after 30 s. It can't be stopped earlier: when `signal` or `timeoutMs` ends the wait, the model may go on, and those
+   * tokens are not counted. Before 0.169, before the thread's first turn, and for a prompt of more than 4,000 bytes, an
+   * ephemeral copy of the thread that may only read is asked.
    *
    * ```ts ignore
    * const { text } = await session.sample("A title for this conversation, in three words");

@@ -315,7 +315,7 @@ export class WebAdapter implements AsyncDisposable {
     });
   }
 
-  /** Opens a subscription that must be closed. Without `after` it begins with what happens next. */
+  /** Opens a subscription that must be closed. Without `after` it begins with what happens next, with `null` with the oldest event kept. */
   async openEvents(
     tenant: string,
     sessionId: string,

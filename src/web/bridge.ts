@@ -25,8 +25,8 @@ export interface Bridge extends AsyncDisposable {
 }
 
 /**
- * Creates a bridge: many people's browsers on one codex. Throws `InvalidArgumentError`
- * when `authorize` or another option is missing or can't be meant.
+ * Creates a bridge: many people's browsers on one codex. Throws `InvalidArgumentError` when `authorize` or another option is
+ * missing or can't be meant, and `PolicyError` when it can't keep the tenants apart.
  *
  * ```ts ignore
  * import { Client, web } from "@codex/runtime";

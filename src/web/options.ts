@@ -107,7 +107,7 @@ export interface BridgeOptions extends WebAdapterOptions {
   origins?: readonly string[];
   /**
    * Names (`host` or `host:port`) the bridge answers to, against DNS rebinding; `"*"` for any. Default: IP addresses,
-   * `localhost` and the names in `origins`; a server with a name of its own lists it in one of both.
+   * `localhost` and the names in `origins`; a server with a name of its own lists it here or there.
    */
   hosts?: readonly string[];
   /** Largest request body. Default 1 MiB. */

@@ -350,7 +350,7 @@ export interface ApprovalHandlerContext {
 
 /**
  * Answers the server's questions. Called once for each, several at a time when the agent works in parallel.
- * A throw, a wrong answer or none in time gets the fail-closed answer.
+ * A throw, a wrong answer, or none within the client's `approvalTimeoutMs` gets the fail-closed answer.
  */
 export type ApprovalHandler = (
   request: ApprovalRequest,

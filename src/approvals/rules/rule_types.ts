@@ -18,8 +18,9 @@ export type ApprovalKind =
 /**
  * Which commands a rule means. A word list is a prefix: `["git", "status"]` matches `git status --short`.
  * A RegExp is tried on each simple command, for `allow` from its first character. A function gets the words of each. For
- * `deny` and `ask` both also get what another program may start (`rm x` of `sudo rm x`), programs by their bare name, and match
- * where only the shell knows the program (`$CMD x`). Other words that the shell fills in stand there as they are written.
+ * `deny` and `ask` a RegExp and a function are tried on what another program may start as well (`rm x` of `sudo rm x`), with
+ * programs by their bare name, and the rule matches where only the shell knows the program (`$CMD x`). Other words that the
+ * shell fills in are given as they are written.
  */
 export type CommandMatcher =
   | readonly string[]

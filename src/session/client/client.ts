@@ -145,8 +145,9 @@ export class Client implements AsyncDisposable {
   /**
    * Starts a session on a new thread.
    *
-   * Rejects with `PolicyError`, `PermissionDeniedError` or `RpcValidationError` before anything is sent, and with
-   * `PolicyMismatchError` when the server confirms more than was asked.
+   * Rejects with `InvalidArgumentError`, `PolicyError`, `PermissionDeniedError` or `UnsupportedError` before anything is sent,
+   * with `HookBlockedError` when a hook says no, with `RpcError` when the server refuses, and with `PolicyMismatchError` when it
+   * confirms more than was asked.
    */
   startSession(config: SessionConfig): Promise<Session> {
     return this.#opener.open({ method: "thread/start" }, config);
@@ -306,7 +307,7 @@ export class Client implements AsyncDisposable {
     return await this.#internals.readThread(this.#core, threadId, options);
   }
 
-  /** Takes a thread out of the history. */
+  /** Takes a thread out of the history. A session of this client that has it open can ask nothing more. */
   async archiveThread(threadId: string, options: WaitOptions = {}): Promise<void> {
     checkArgument("archiveThread", "threadId", threadId, threadIdKind);
     checkOptions("archiveThread", options, WAIT_OPTIONS);

@@ -2,9 +2,10 @@
  * The words of a model script: each function makes one step of a {@linkcode ModelTurn}.
  *
  * ```ts
- * import { script } from "../mod.ts";
+ * import { testing } from "@codex/runtime";
  *
- * const turns: script.Script = [
+ * const { script } = testing;
+ * const turns: testing.Script = [
  *   [script.reason("I look first."), script.exec("ls")],
  *   script.say("Done."),
  * ];

@@ -37,7 +37,7 @@ export interface StoredSession {
   effort: string | null;
   /** Whether a turn has been started; codex forgets a thread without one. */
   used: boolean;
-  /** When it was last used, to some minutes. */
+  /** When it was last used; it may be ten minutes behind. */
   usedAt: Date;
   /** 1 for a new record, and one more with each change. */
   revision: number;
