@@ -203,9 +203,9 @@ export class SessionThread {
         // Hooks, and the pause before another try, may have taken long.
         await this.connection.resumeIfClosed(signal);
         await this.settings.admit(this.threadId, profile, this.turns.leftCommands);
+        this.turns.leftCommands = false;
         const { checkpoints } = this.parts;
-        if (checkpoints === null) return null;
-        return await checkpoints.before(this.settings.effective(profile), signal);
+        return await checkpoints?.before(this.settings.effective(profile), signal) ?? null;
       },
       startTurn: (turn) => this.#startTurn(turn),
       listeners: this.events,

@@ -111,6 +111,8 @@ for (const version of codexes("0.169.0", "0.145.0", "0.150.0", "0.104.0")) {
     assert.ok(id > 0, "no terminal");
     if (version === "0.104.0") {
       // Nothing ends it there but the end of its thread.
+      await place.session.compact();
+      await assert.rejects(place.session.ask(type(id, "less")), PolicyError);
       await place.session.ask("more", wide);
       await assert.rejects(place.session.ask(type(id, "less")), PolicyError);
     } else await place.session.ask(type(id, "less"));

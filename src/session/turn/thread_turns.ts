@@ -71,6 +71,8 @@ export class ThreadTurns {
   goalActive: boolean | null = false;
   readonly #usage: ThreadUsage;
   #last: TurnOutcome | null = null;
+  /** Whether commands of turns go on, since somebody has looked. What 0.104 interrupts takes them with it. */
+  leftCommands = false;
   #staleError: JsonValue | undefined;
   /** How many turns this client has asked for. */
   asked = 0;
@@ -126,12 +128,6 @@ export class ThreadTurns {
   /** What the last turn that has ended produced, or `null`. */
   get last(): TurnOutcome | null {
     return this.#last;
-  }
-
-  /** Whether commands of it go on. What 0.104 interrupts takes them with it. */
-  get leftCommands(): boolean {
-    return this.#last?.status !== "interrupted" &&
-      this.#last?.items.open("commandExecution") === true;
   }
 
   /** An active turn by its id. */
@@ -382,7 +378,11 @@ export class ThreadTurns {
   #released(turn: Turn): void {
     this.rest.limit(turn, Infinity);
     this.#host.core.alive.over(this.threadId, turn);
-    if (turn.phase === "released" && turn.outcome.started) this.#last = turn.outcome;
+    if (turn.phase === "released" && turn.outcome.started) {
+      this.#last = turn.outcome;
+      const { status, items } = turn.outcome;
+      this.leftCommands ||= status !== "interrupted" && items.open("commandExecution");
+    }
     this.#staleError = turn.endFound ? turn.outcome.finalError : undefined;
     const steered = this.#steered;
     // One that came too late for this turn begins now, or was dropped.
