@@ -50,13 +50,13 @@ const streamsKind: Kind = required(having("{ readable, writable }", {
  * Settles when the editor has closed its end, its turns have stopped and its sessions are released; they stay in the history.
  * The codex client goes on to belong to the caller.
  *
- * What the editor may choose is what `profile` allows: the modes `read-only`, `plan` and `ask`, `workspace-write` with
- * `allowPrivilegedEscalation` (and no `sandbox: "read-only"`), `full-access` only with a `sandbox` that is none. Sessions begin
- * in the mode of the profile's `sandbox`, or in `ask`. With `approvalPolicy: "never"` there is no `ask`; its default here
- * is `"on-request"`, that of `timeoutMs` one hour. Rules, hooks and this script's own permissions come before the
- * user, who has the codex client's `approvalTimeoutMs` to answer. With hooks that see tools codex asks in `read-only` and `plan`
- * as well: there the user is asked about commands where `acceptedCommands` of the policy is `"sandboxed"`, and what could be
- * more than the mode allows is declined.
+ * The editor may choose what `profile` allows. The modes `read-only`, `plan` and `ask` are always there, but `ask` not with
+ * `approvalPolicy: "never"`. `workspace-write` needs `allowPrivilegedEscalation` and a profile whose `sandbox` is not
+ * `"read-only"`; `full-access` needs a `sandbox` without limits, such as `"danger-full-access"`. Sessions begin in the
+ * profile's mode `plan` or in that of its `sandbox`, without both in `ask`. The default of `approvalPolicy` is `"on-request"` here, that of `timeoutMs` one hour. Rules,
+ * hooks and this script's own permissions come before the user, who has the codex client's `approvalTimeoutMs` to answer. With
+ * hooks that see tools codex asks in `read-only` and `plan` as well. There the user is asked about commands where the policy's
+ * `acceptedCommands` is `"sandboxed"`, and what could be more than the mode allows is declined.
  *
  * Rejects with `InvalidArgumentError` for a wrong argument, and with `RequestTimeoutError` when codex did not confirm that a
  * session has stopped.

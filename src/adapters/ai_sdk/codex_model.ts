@@ -64,21 +64,21 @@ export interface CodexModel extends AsyncDisposable {
  * model has answered itself goes on with the same thread: the instructions, the words and the images must be the same, and
  * where the messages carry `providerOptions.codex.threadId` (those of `result.response.messages` do) the thread too. Every
  * other history, such as an edited one, one that another process answered, or one whose last turn failed, begins a fresh
- * thread that is told the history as text. Histories without ids are told apart by their words alone: give people who must
- * not see what codex did for each other a model each. Threads stay out of the user's history unless `ephemeral: false`.
+ * thread that is told the history as text. Histories without ids are told apart by their words alone: where people must
+ * not see what codex did for each other, give each of them a model of its own. Threads stay out of the user's history unless `ephemeral: false`.
  *
  * **Tools.** What codex does comes as tool parts that are `providerExecuted` and `dynamic`: `shell`, `apply_patch`,
  * `web_search`, `mcp__<server>__<tool>`. Tools of your own go into the profile's `tools`. Those given to the call are refused with
  * `UnsupportedFunctionalityError`: the SDK runs them between two calls, while codex's turn would stay open for a call that may
  * never come.
  *
- * **Settings.** `temperature`, `maxOutputTokens` and the like are none of codex: they come back as `warnings`. `reasoning` sets
+ * **Settings.** Codex has no `temperature`, `maxOutputTokens` and the like: they come back as `warnings`. `reasoning` sets
  * the effort. Text that the model calls commentary is reasoning.
  *
  * **Errors** are the SDK's own kinds ({@linkcode ModelCallError}) with a `CodexError` as `cause`. The SDK repeats what is
  * `isRetryable`: a turn in which the model has answered never is, since it may have acted.
  *
- * Throws `InvalidArgumentError` for options that are none.
+ * Throws `InvalidArgumentError` for an option that does not exist or has a wrong shape.
  *
  * ```ts ignore
  * import { generateText } from "ai";
