@@ -148,7 +148,7 @@ test("a question without an item of its own is shown apart, and ended by its ans
       yield item("two");
     },
   };
-  const agent = new AgentSession({ session, peer, can, settings: {} } as never);
+  const agent = new AgentSession({ session, peer, can, settings: { turn: {} } } as never);
   while (told.length < 2) await Promise.resolve();
   const ask = (threadId: string) => {
     const about = { threadId, turnId: "u", itemId: "a", command: "two", cwd: "/w" };
