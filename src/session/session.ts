@@ -428,7 +428,7 @@ export class Session implements AsyncDisposable {
 
   /**
    * Ends the session: sends waiting prompts away, stops the running turn and archives the thread, so that it leaves the
-   * user's history. Idempotent; when the archive fails, call it again.
+   * user's history. Idempotent. Call it again when the archive fails, or the `store` did not take all: it is archived after.
    */
   close(): Promise<void> {
     return this.#thread.end(true);

@@ -3,7 +3,7 @@
  * to is in `ThreadTurns`, how it is lost and resumed in `ThreadConnection`, what it runs with in `SessionSettings`.
  * @module
  */
-import { messageOf, SessionClosedError, ThreadInUseError } from "../errors/mod.ts";
+import { CodexError, messageOf, SessionClosedError, ThreadInUseError } from "../errors/mod.ts";
 import { defined, type JsonObject } from "../json.ts";
 import { hasToolHooks, HookRun } from "../plugin/mod.ts";
 import { prepareInput } from "./prompt/prepare_input.ts";
@@ -28,7 +28,8 @@ import { type LastingParts, type SessionParts, SessionSettings } from "./session
 /** What opens a thread anew; few sessions need it. */
 const anew = () => import("./thread/reopen.ts");
 
-type Closing = "open" | "closing" | "archived" | "released";
+/** `unstored`: released until all of it is stored, since what is archived can't be. */
+type Closing = "open" | "closing" | "archived" | "released" | "unstored";
 
 /** The thread of one session. */
 export class SessionThread {
@@ -108,11 +109,19 @@ export class SessionThread {
 
   /** Ends the session: archives the thread, or releases it to be resumed later. Idempotent; retryable when it fails. */
   end(archive: boolean): Promise<void> {
+    if (this.#closing !== null) return this.#closing;
     if (this.#state === "archived") return Promise.resolve();
-    // What could not be stored then is on this machine still.
-    if (this.#state === "released") return archive ? Promise.resolve() : this.#flush();
-    this.#closing ??= this.#end(archive).finally(() => this.#closing = null);
-    return this.#closing;
+    const ended = this.#state === "released" || this.#state === "unstored";
+    const ending = ended ? this.#endStored(archive) : this.#end(archive);
+    return this.#closing = ending.finally(() => this.#closing = null);
+  }
+
+  /** What could not be stored when the session ended is on this machine still. */
+  async #endStored(archive: boolean): Promise<void> {
+    await this.#flush();
+    if (!archive || this.#state !== "unstored") return;
+    await this.turns.rest.leave(true);
+    this.#state = "archived";
   }
 
   async #end(archive: boolean): Promise<void> {
@@ -128,11 +137,12 @@ export class SessionThread {
     // While the thread is where it was; what the store says of it is told when all else is done.
     const { last } = this.parts;
     const unstored = await this.#flush().then(() => null, (error: unknown) => error);
-    await this.turns.rest.leave(archive && !this.settings.profile.ephemeral, last);
+    const again = archive && unstored instanceof CodexError && unstored.retryable;
+    await this.turns.rest.leave(archive && !again && !this.settings.profile.ephemeral, last);
     // Codex 0.125 ends an archived thread, and not the agent that a turn of it was just starting.
     await this.gate.leaveSubAgents(last);
     this.parts.core.endOrphans();
-    this.#state = archive ? "archived" : "released";
+    this.#state = again ? "unstored" : archive ? "archived" : "released";
     this.connection.unroute();
     this.turns.close();
     this.events.end();
@@ -226,16 +236,14 @@ export class SessionThread {
     try {
       await this.connection.ready.wait(signal);
       this.assertOpen();
-      const stores = this.parts.portable !== null;
-      if (stores) {
-        await this.#claim(signal);
-        this.assertOpen();
-      }
+      // Nobody else goes on with the thread, where a store tells.
+      await this.parts.portable?.claim(signal).catch((error) => this.#throwUnstored(error));
+      this.assertOpen();
       await this.connection.resumeIfClosed(signal);
       const loading = this.settings.readyToTrace();
       if (loading !== null) await loading;
       await begin?.();
-      if (!stores) return release;
+      if (this.parts.portable === null) return release;
       return () => {
         this.#leaving = 1;
         void this.store().catch(() => {}).then(() => {
@@ -249,16 +257,6 @@ export class SessionThread {
     }
   }
 
-  /** Makes sure that nobody else goes on with the thread, where a store tells. */
-  async #claim(signal: AbortSignal): Promise<void> {
-    try {
-      await this.parts.portable?.claim(signal);
-    } catch (error) {
-      if (error instanceof ThreadInUseError) this.fail(error);
-      throw error;
-    }
-  }
-
   /** Stores what the turns left; when that fails, the next turn tries again, unless somebody else has the thread. */
   async store(): Promise<void> {
     const { portable } = this.parts;
@@ -266,14 +264,16 @@ export class SessionThread {
     try {
       await portable.flush();
     } catch (error) {
-      if (error instanceof ThreadInUseError) {
-        this.fail(error);
-        throw error;
-      }
+      if (error instanceof ThreadInUseError) this.#throwUnstored(error);
       this.turns.warn(
         `The thread could not be stored, and will be with the next turn: ${messageOf(error)}`,
       );
     }
+  }
+
+  #throwUnstored(error: unknown): never {
+    if (error instanceof ThreadInUseError) this.fail(error);
+    throw error;
   }
 
   /** What happens on the thread beside prompts is in files of its own. */

@@ -125,6 +125,38 @@ for (const version of CODEX_VERSIONS) {
       assert.equal((await again.readThread(id, { includeTurns: true })).turns.length, 5);
     }));
 
+  test(`close() that a store refuses archives when another call has stored the rest [${version}]`, () =>
+    onMachines(version, 1, async (world) => {
+      const store = new MemoryThreadStore();
+      const append = store.append.bind(store);
+      const client = await world.connect();
+      const session = await client.startSession({ cwd: world.cwd, store });
+      let fails = false;
+      store.append = async (id, lines, at) => {
+        if (fails) throw new TypeError("the disk is full");
+        await append(id, lines, at);
+      };
+      await session.ask("two", {
+        onEvent: ({ type }) => void (fails ||= type === "turnStarted"),
+      });
+      const listed = async () => {
+        for await (const { threadId } of client.threads()) {
+          if (threadId === session.threadId) return true;
+        }
+        return false;
+      };
+      for (let again = 0; again < 2; again++) {
+        const told = await rejection(session.close());
+        assert.ok(told instanceof CodexError && told.code === "threadStore" && told.retryable);
+      }
+      assert.equal(await listed(), true);
+      fails = false;
+      await session.close();
+      assert.equal(await listed(), false);
+      assert.match((await linesOf(store, session.threadId)).join(), /You said: two/);
+      await session.close();
+    }));
+
   test(`a store that fails costs no answer, and gets the turn with the next one [${version}]`, () =>
     onMachines(version, 2, async (a, b) => {
       const inner = new MemoryThreadStore();
