@@ -2,6 +2,7 @@
  * Documents that an agent writes and edits.
  * @module
  */
+import { abortable } from "../async.ts";
 import { checkArgument, takeOptions } from "../check/mod.ts";
 import { ArtifactConflictError, OutputValidationError } from "../errors/mod.ts";
 import { defined, type JsonSchema } from "../json.ts";
@@ -23,7 +24,6 @@ import { artifactClientKind, checkOpen, MANAGER_OPTIONS, takeTask } from "./opti
 import {
   type ArtifactMeta,
   type ArtifactStore,
-  type ArtifactStoreOptions,
   emptyArtifact,
   type StoredArtifact,
 } from "./store/store.ts";
@@ -83,8 +83,8 @@ export class ArtifactSessionManager implements AsyncDisposable {
     checkOpen(artifactId, options);
     const { signal } = options;
     const threads = await this.#loaded();
-    return await threads.use(artifactId, signal, async ({ threadId }) => ({
-      ...await this.#load(artifactId, signalOf(signal)),
+    return await threads.use(artifactId, signal, async ({ threadId }, until) => ({
+      ...await this.#load(artifactId, until),
       threadId,
     }));
   }
@@ -94,7 +94,7 @@ export class ArtifactSessionManager implements AsyncDisposable {
    *
    * Rejects with `ArtifactConflictError` when the text changed meanwhile or the model names another
    * revision than it was shown, with `OutputValidationError` when the answer does not fit, and
-   * with whatever ends a turn. Nothing is stored then.
+   * with whatever ends a turn. Nothing is stored then. An abort while the store saves may come too late for that.
    */
   async runTask<Spec extends ArtifactTaskSpec>(
     task: Spec,
@@ -105,7 +105,7 @@ export class ArtifactSessionManager implements AsyncDisposable {
     const result: ArtifactTaskResult = await (await this.#loaded()).useInTurn(
       spec.artifactId,
       signal,
-      (thread) => this.#run(thread, spec, signal),
+      (thread, until) => this.#run(thread, spec, signal, until),
     );
     return result as ArtifactTaskResults[Spec["type"]];
   }
@@ -124,17 +124,18 @@ export class ArtifactSessionManager implements AsyncDisposable {
     thread: ArtifactThread,
     spec: ArtifactTaskSpec,
     signal: AbortSignal | undefined,
+    until: AbortSignal,
   ): Promise<ArtifactTaskResult> {
     const retries = spec.conflictRetries ?? 0;
     let asked = 0;
     for (let attempt = 0;; attempt++) {
       try {
-        const shown = await this.#load(spec.artifactId, signalOf(signal));
+        const shown = await this.#load(spec.artifactId, until);
         // A caller's own text matters once: after a conflict the task goes on from the fresh one.
         if (attempt === 0) await assertCurrent(spec, shown);
         asked++;
         const turn = await thread.ask(buildArtifactPrompt(spec, shown), askOptions(spec, signal));
-        return await this.#finish(spec, shown, turn, asked);
+        return await this.#finish(spec, shown, turn, asked, signal);
       } catch (error) {
         if (!(error instanceof ArtifactConflictError) || attempt >= retries) throw error;
       }
@@ -147,13 +148,16 @@ export class ArtifactSessionManager implements AsyncDisposable {
     shown: StoredArtifact,
     turn: PromptRunResult,
     attempts: number,
+    signal: AbortSignal | undefined,
   ): Promise<ArtifactTaskResult> {
     const { artifactId } = spec;
     const base = { artifactId, previousRevision: shown.revision, attempts, turn };
     const { threadId } = turn;
     if (spec.type === "passthrough") {
       if (threadId !== shown.meta.threadId) {
-        await this.store.updateMeta(artifactId, () => ({ threadId }));
+        const options = signalOf(signal);
+        const telling = this.store.updateMeta(artifactId, () => ({ threadId }), options);
+        await abortable(telling, signal);
       }
       const output = spec.outputSchema === undefined ? turn.assistantText : turn.output;
       return { ...base, type: spec.type, revision: shown.revision, text: shown.text, output };
@@ -162,7 +166,10 @@ export class ArtifactSessionManager implements AsyncDisposable {
     if (spec.type === "docGenerate") {
       const { title, format, text: written } = valid(parseDocGenerate(answer), turn);
       // A store keeps what UTF-8 can hold.
-      const { revision, text } = await this.#save(spec, shown, turn, written, { title, format });
+      const { revision, text } = await this.#save(spec, shown, turn, written, signal, {
+        title,
+        format,
+      });
       return { ...base, type: spec.type, revision, text, title, format };
     }
     const { expectedRevision, edits, notes } = valid(parseDocEdit(answer), turn);
@@ -172,28 +179,32 @@ export class ArtifactSessionManager implements AsyncDisposable {
     const issues = checkEdits(edits, countLines(shown.text));
     if (issues.length > 0) throw new OutputValidationError(issues, turn);
     const edited = applyEdits(shown.text, edits);
-    const { revision, text } = await this.#save(spec, shown, turn, edited, {});
+    const { revision, text } = await this.#save(spec, shown, turn, edited, signal);
     return { ...base, type: spec.type, revision, text, edits, notes };
   }
 
-  #save(
+  async #save(
     spec: ArtifactTaskSpec,
     shown: StoredArtifact,
     turn: PromptRunResult,
     text: string,
-    meta: Partial<ArtifactMeta>,
+    signal: AbortSignal | undefined,
+    meta: Partial<ArtifactMeta> = {},
   ): Promise<StoredArtifact> {
+    signal?.throwIfAborted();
     const { threadId, turnId } = turn;
     const lastSave = { task: spec.type, threadId, turnId, previousRevision: shown.revision };
-    return this.store.save(spec.artifactId, {
+    const saving = this.store.save(spec.artifactId, {
       text,
       expectedRevision: shown.revision,
       meta: { ...meta, threadId, lastSave },
-    });
+    }, signalOf(signal));
+    return await abortable(saving, signal);
   }
 
-  async #load(artifactId: string, options: ArtifactStoreOptions): Promise<StoredArtifact> {
-    return await this.store.load(artifactId, options) ?? emptyArtifact(artifactId);
+  async #load(artifactId: string, signal: AbortSignal): Promise<StoredArtifact> {
+    const loading = this.store.load(artifactId, { signal });
+    return await abortable(loading, signal) ?? emptyArtifact(artifactId);
   }
 }
 

@@ -50,11 +50,11 @@ export class ArtifactThreads {
     this.#maxIdle = maxIdle;
   }
 
-  /** Runs `body` with the artifact's thread. */
+  /** Runs `body` with the artifact's thread, and with what ends its waits for the store: the caller's signal, or the close. */
   async use<T>(
     artifactId: string,
     signal: AbortSignal | undefined,
-    body: (thread: ArtifactThread) => Promise<T>,
+    body: (thread: ArtifactThread, until: AbortSignal) => Promise<T>,
   ): Promise<T> {
     const slot = this.#enter(artifactId, signal);
     try {
@@ -68,7 +68,7 @@ export class ArtifactThreads {
   async useInTurn<T>(
     artifactId: string,
     signal: AbortSignal | undefined,
-    body: (thread: ArtifactThread) => Promise<T>,
+    body: (thread: ArtifactThread, until: AbortSignal) => Promise<T>,
   ): Promise<T> {
     const slot = this.#enter(artifactId, signal);
     const before = slot.tail;
@@ -124,7 +124,7 @@ export class ArtifactThreads {
     slot: Slot,
     artifactId: string,
     signal: AbortSignal | undefined,
-    body: (thread: ArtifactThread) => Promise<T>,
+    body: (thread: ArtifactThread, until: AbortSignal) => Promise<T>,
   ): Promise<T> {
     this.#ended.signal.throwIfAborted();
     const attempt = slot.thread ??= slot.released.then(() => this.#connect(artifactId));
@@ -141,7 +141,8 @@ export class ArtifactThreads {
       throw this.#ended.signal.reason;
     }
     try {
-      return await body(thread);
+      const ended = this.#ended.signal;
+      return await body(thread, signal === undefined ? ended : AbortSignal.any([signal, ended]));
     } catch (error) {
       const dead = error instanceof ConnectionClosedError || error instanceof SessionClosedError;
       if (dead && slot.thread === attempt) await releaseSlot(slot);

@@ -507,6 +507,29 @@ test("a store that never answers does not hold close()", async () => {
   }
 });
 
+for (const method of ["load", "save"] as const) {
+  test(`an aborted task does not wait for a store whose ${method}() never answers`, async () => {
+    const client = new FakeClient(() => ({ title: "t", format: "markdown", text: "a" }));
+    const store = new MemoryArtifactStore();
+    const manager = new ArtifactSessionManager(client, { cwd: "/w", store });
+    await manager.open("a");
+    const asked = Promise.withResolvers<AbortSignal | undefined>();
+    store[method] = (...args: unknown[]) => {
+      asked.resolve((args.at(-1) as { signal?: AbortSignal }).signal);
+      return new Promise(() => {});
+    };
+    const stop = new AbortController();
+    const running = manager.runTask({ type: "docGenerate", artifactId: "a", userGoal: "x" }, {
+      signal: stop.signal,
+    });
+    const told = await asked.promise;
+    stop.abort(new Error("enough"));
+    await assert.rejects(running, /enough/);
+    assert.equal(told?.aborted, true, "the store is told as well");
+    await manager.close();
+  });
+}
+
 test("runTask() gives back what is stored, also of a text that no file can hold", async () => {
   let answer: object = { title: "t", format: "markdown", text: "a \ud83c half" };
   const client = new FakeClient(() => answer);
