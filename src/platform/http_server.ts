@@ -6,8 +6,8 @@
  * left before it was answered, and it can drop a connection in the middle of a body.
  * @module
  */
-import { CodexError } from "../errors/mod.ts";
-import { sharedBuiltin } from "./runtime.ts";
+import { CodexError, PermissionDeniedError } from "../errors/mod.ts";
+import { canConnect, sharedBuiltin } from "./runtime.ts";
 
 /** One request, read to its end. */
 export interface HttpRequest {
@@ -78,6 +78,10 @@ export async function serveLoopback(
   const [http, buffer] = [sharedBuiltin<any>("http"), sharedBuiltin<any>("buffer")];
   if (http === null || buffer === null) {
     throw new CodexError("unsupported", "A loopback server needs Deno, Bun or Node.");
+  }
+  // Deno throws where nobody can catch it.
+  if (!canConnect("127.0.0.1:0")) {
+    throw new PermissionDeniedError("A loopback server", ["--allow-net=127.0.0.1"]);
   }
   // deno-lint-ignore no-explicit-any
   const server = http.createServer((request: any, response: any) => {

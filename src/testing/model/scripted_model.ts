@@ -141,7 +141,11 @@ export class ScriptedModel implements AsyncDisposable {
     const homes = await createHomes();
     // The port is bound before the model exists; nobody knows it until this returns.
     const late: { model?: ScriptedModel } = {};
-    const server = await serveLoopback((request, reply) => late.model!.#serve(request, reply));
+    const server = await serveLoopback((request, reply) => late.model!.#serve(request, reply))
+      .catch(async (error) => {
+        await homes.remove();
+        throw error;
+      });
     const model = new ScriptedModel(server, homes, options.model ?? SCRIPTED_MODEL, script);
     late.model = model;
     return model;
