@@ -77,7 +77,7 @@ test("what leads elsewhere by the time of the answer is not accepted", async () 
     [PATCH, { itemId: "q", grantRoot: "/w/d" }],
     [COMMAND, { command: "bash -lc ls", cwd: "/w/d" }],
     [COMMAND, { command: "bash -lc ls", additionalPermissions: write.permissions }],
-    [PERMISSIONS, write],
+    [PERMISSIONS, { ...write, cwd: "/c" }],
     [PERMISSIONS, { permissions: { network: { enabled: true } }, cwd: "/w/d" }],
   ];
   for (const [method, params] of asked) {
