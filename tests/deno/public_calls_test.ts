@@ -291,8 +291,6 @@ async function holds({ server }: FakeWorld, name: string, call: Call, args: unkn
   );
   // It asks the server where the thread worked; the fake tells no place. `doors_properties_test.ts` has its options.
   if (name === "Client#resumeSession") return;
-  // The fake tells of no turn, so a copy is opened, which refuses what can't be asked.
-  if (name === "Session#sample") return;
   if (error instanceof InvalidArgumentError || error instanceof RpcValidationError) {
     assert.equal(server().received.length, sent, `${shown} was refused and sent something`);
   }

@@ -5,7 +5,9 @@
 import { EmptyAnswerError } from "../../errors/mod.ts";
 import { isJsonObject, type JsonValue, objectsOf, stringOf } from "../../json.ts";
 import { supports } from "../../protocol/mod.ts";
+import { utf8Length } from "../../rpc/mod.ts";
 import { abortable } from "../../async.ts";
+import { refuseNothing } from "../prompt/input_text.ts";
 import type { TokenCount } from "../turn/turn_result.ts";
 import { NO_TOKENS } from "../turn/turn_usage.ts";
 import { alone } from "./alone.ts";
@@ -34,16 +36,16 @@ export function sample(
   options: SampleOptions,
 ): Promise<SampleResult> {
   const { timeoutMs = host.profile.timeoutMs } = options;
+  refuseNothing(prompt, []);
   return alone(host, options.signal, async (signal) => {
-    const served = host.used && fits(prompt) && supports(host.core.server.version, "sample");
+    const served = host.used && supports(host.core.server.version, "sample") &&
+      utf8Length(prompt) <= MAX_SAMPLE;
     return await (served ? serve : ask)(host, prompt, timeoutMs, signal);
   });
 }
 
-/** Whether codex takes it as a sample: it refuses an empty one, and more than 4,000 bytes. */
-function fits(prompt: string): boolean {
-  return prompt.trim() !== "" && new TextEncoder().encode(prompt).length <= 4000;
-}
+/** Bytes of a prompt that codex takes as a sample. */
+const MAX_SAMPLE = 4000;
 
 /** Codex 0.169 answers such questions itself, without tools. */
 async function serve(
