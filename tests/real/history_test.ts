@@ -89,6 +89,22 @@ for (const version of codexes("0.169.0", "0.145.0", "0.104.0")) {
       const [hit] = await all(client.searchThreads("apples"));
       assert.match(hit!.snippet!, /two apples/);
       assert.deepEqual(await all(client.searchThreads("quinces")), []);
+      // Threads of one second, on both sides of the end of a page.
+      const plums: string[] = [];
+      for (let i = 0; i < 4; i++) {
+        const each = await client.startSession({ cwd: world.cwd });
+        await each.ask("plums");
+        plums.push(each.threadId);
+      }
+      const told = (await all(client.searchThreads("plums"))).map(({ thread }) => thread.threadId);
+      assert.deepEqual(told.sort(), plums.sort());
+      for (const sortKey of ["created_at", "updated_at"] as const) {
+        for (const pageSize of [1, 2, 3]) {
+          const listed = (await all(client.threads({ pageSize, sortKey })))
+            .map(({ threadId }) => threadId).filter((each) => plums.includes(each));
+          assert.deepEqual(listed.sort(), plums, `pages of ${pageSize} by ${sortKey}`);
+        }
+      }
 
       // Names, and a thread that is open.
       await client.renameThread(id, "Fruit");

@@ -12,7 +12,7 @@ import {
   objectsOf,
   stringOf,
 } from "../../json.ts";
-import { cursorAfter } from "./cursor.ts";
+import { cursorAfter, type NextCursor } from "./cursor.ts";
 import { fileSystem } from "../../platform/fs.ts";
 import { featureSince, isRefusal, supports } from "../../protocol/mod.ts";
 import { isRemote, type RuntimeCore } from "../../runtime/mod.ts";
@@ -70,6 +70,7 @@ export async function* pagesOf(
   params: JsonObject,
   most: number,
   signal: AbortSignal | undefined,
+  after: NextCursor = cursorAfter,
 ): AsyncGenerator<JsonObject> {
   let cursor: string | null = null;
   let limit = Math.min(most, FIRST_PAGE);
@@ -86,9 +87,10 @@ export async function* pagesOf(
     }
     if (!isJsonObject(page)) return;
     // What other threads said meanwhile counts as well: then the next page is smaller than it could be.
-    limit = nextLimit(limit, (core.traffic?.bytesIn ?? 0) - before, most);
+    const next = nextLimit(limit, (core.traffic?.bytesIn ?? 0) - before, most);
     yield* objectsOf(page, "data");
-    cursor = cursorAfter(page, cursor);
+    cursor = after(page, cursor, next > limit);
+    limit = next;
   } while (cursor !== null);
 }
 

@@ -9,6 +9,7 @@ import { isRefusal, supports } from "../../protocol/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
 import type { ThreadItem } from "../../thread_item.ts";
 import { listThreads, type ThreadSummary, toSummary } from "../client/threads.ts";
+import { secondAgain } from "./cursor.ts";
 import { itemsOf, orElse, pagesOf } from "./pages.ts";
 
 /** Where to look for words, and how long. */
@@ -69,11 +70,15 @@ async function* hitsOf(
   signal: AbortSignal,
 ): AsyncGenerator<ThreadHit> {
   if (supports(core.server.version, "search")) {
+    const params = { searchTerm: text };
+    const told = new Set<string>();
     for await (
-      const hit of pagesOf(core, "thread/search", { searchTerm: text }, PAGE, signal)
+      const hit of pagesOf(core, "thread/search", params, PAGE, signal, secondAgain())
     ) {
-      const thread = objectOf(hit, "thread");
-      if (thread !== null) yield { thread: toSummary(thread), snippet: stringOf(hit, "snippet") };
+      const thread = toSummary(objectOf(hit, "thread") ?? {});
+      if (thread.threadId === "" || told.has(thread.threadId)) continue;
+      told.add(thread.threadId);
+      yield { thread, snippet: stringOf(hit, "snippet") };
     }
     return;
   }

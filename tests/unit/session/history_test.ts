@@ -141,7 +141,7 @@ test("a server that goes round in circles is not followed", async () => {
   assert.equal((await listModels(core, {})).length, 2);
   const threads = [];
   for await (const { threadId } of listThreads(core, {})) threads.push(threadId);
-  assert.deepEqual(threads, ["t", "t"]);
+  assert.deepEqual(threads, ["t"]);
   await assert.rejects(turnsFrom(core, "t", "no such turn"), InvalidArgumentError);
   await checkMedia([{ type: "image", url: "data:image/png;base64,iVBORw0KGgo=" }], core, "other");
   assert.equal(asked, 8);

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import type { JsonObject } from "../../../src/json.ts";
 import type { RuntimeCore } from "../../../src/runtime/core.ts";
+import { listThreads } from "../../../src/session/client/threads.ts";
 import { searchThreads } from "../../../src/session/history/search.ts";
 import { test } from "../../_harness.ts";
 
@@ -31,4 +32,72 @@ test("a search ends with as many threads as were asked for, of the directory tha
   assert.deepEqual(await found({ limit: 1 }), ["t0"]);
   assert.deepEqual(await found({ cwd: "/a", limit: 2 }), ["t0", "t2"]);
   assert.equal(asked[0]!["searchTerm"], "pears");
+});
+
+/** Threads as codex pages them: told by the millisecond, with a cursor that is cut to the second. */
+function pagingCore(hits: { id: string; at: number }[], named: boolean) {
+  let calls = 0;
+  const call = (method: string, params: { cursor: string | null; limit: number }) => {
+    assert.ok(++calls < 60, "the pages end");
+    const [time, before = ""] = (params.cursor ?? "9999-01-01T00:00:00Z").split("|");
+    const from = Date.parse(time!);
+    const rest = hits.filter(({ id, at }) => at < from || (at === from && id < before));
+    const page = rest.slice(0, params.limit);
+    const last = page.at(-1);
+    const second = last && new Date(last.at).toISOString().replace(/\.\d+/, "");
+    return Promise.resolve({
+      data: page.map(({ id }) => method === "thread/list" ? { id } : { thread: { id } }),
+      nextCursor: rest.length > params.limit ? `${second}${named ? `|${last!.id}` : ""}` : null,
+    });
+  };
+  return {
+    server: { version: "0.169.0" },
+    traffic: { bytesIn: 0 },
+    call,
+  } as unknown as RuntimeCore;
+}
+
+for (const named of [true, false]) {
+  test(`no thread of the second in which a page ends is lost${named ? ", nor by ids" : ""}`, async () => {
+    // Newest first: some of one second, and more of another than a page has.
+    const times = [5_900, 5_800, 5_700, 5_600, 5_000, ...Array(40).fill(3_500), 1_000, 500];
+    const hits = times.map((at, i) => ({ id: `t${99 - i}`, at }));
+    const ids = hits.map(({ id }) => id);
+    const found: string[] = [];
+    const { signal } = new AbortController();
+    for await (const hit of searchThreads(pagingCore(hits, named), "pears", {}, signal)) {
+      found.push(hit.thread.threadId);
+    }
+    assert.deepEqual(found, ids);
+    for (const pageSize of [1, 2, 3, 50]) {
+      const listed: string[] = [];
+      for await (const thread of listThreads(pagingCore(hits, named), { pageSize })) {
+        listed.push(thread.threadId);
+      }
+      assert.deepEqual(listed, ids, `pages of ${pageSize}`);
+    }
+  });
+}
+
+test("a search ends where codex gives one cursor for ever, or one that is no time", async () => {
+  for (const nextCursor of ["1970-01-01T00:00:05Z", "five"]) {
+    let calls = 0;
+    const core = {
+      server: { version: "0.169.0" },
+      traffic: { bytesIn: 0 },
+      call: () => {
+        assert.ok(++calls < 50, "the search ends");
+        return Promise.resolve({ data: [{ thread: { id: "t" } }], nextCursor });
+      },
+    } as unknown as RuntimeCore;
+    const list = {
+      call: () => Promise.resolve({ data: [{ id: "t" }], nextCursor }),
+    } as unknown as RuntimeCore;
+    let found = 0;
+    for await (const _ of searchThreads(core, "x", {}, new AbortController().signal)) found++;
+    assert.equal(found, 1);
+    let listed = 0;
+    for await (const _ of listThreads(list, {})) listed++;
+    assert.equal(listed, 1);
+  }
 });
