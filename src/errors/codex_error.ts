@@ -197,7 +197,7 @@ export class InvalidArgumentError extends CodexError {
     const { argument, received, accepts, hint, unknown } = problem;
     const meant = hint === undefined ? "" : ` ${hint}`;
     // What was meant stands before a list that may be long.
-    const sentences = problem.sentence === undefined && unknown === true
+    const sentences = unknown === true
       ? `there is no option \`${argument}\`.${meant} The options are ${accepts}.`
       : `${
         problem.sentence ?? `\`${argument}\` must be ${accepts}; received ${received}`

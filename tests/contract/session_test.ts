@@ -602,6 +602,15 @@ dialects(
   },
 );
 
+dialects("close() of a session that was released archives nothing", async (dialect) => {
+  await onFake({ server: { dialect } }, async ({ session, server }) => {
+    await session.ask("x");
+    await session.release();
+    await session.close();
+    assert.equal(server().received.some(({ method }) => method === "thread/archive"), false);
+  });
+});
+
 dialects("a failed archive can be tried again", async (dialect) => {
   let fails = true;
   const methods = {

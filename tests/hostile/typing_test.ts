@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { PolicyError, testing } from "../../mod.ts";
 import { codexes } from "../_codex.ts";
 import { test } from "../_harness.ts";
+import { seen } from "../_limit.ts";
 import { type Place, warnings, words, type World, world } from "../real/_safety_world.ts";
 
 const { exec, inPrompt, toolCall } = testing.script;
@@ -97,14 +98,23 @@ for (const version of codexes("0.169.0", "0.145.0", "0.150.0", "0.104.0")) {
 
     // 0.104 ends what an interrupted turn has begun.
     const stopped = new AbortController();
-    const sleep = inPrompt([exec("sleep 71", { yield_time_ms: 30_000 }), "slept"]);
-    const onEvent = ({ type }: { type: string }) =>
-      void (type === "itemStarted" && setTimeout(() => stopped.abort("enough"), 300));
-    await assert.rejects(
-      place.session.ask(sleep, { ...wide, onEvent, signal: stopped.signal }),
+    const asleep = exec("touch sleeping; sleep 71", { yield_time_ms: 30_000 });
+    const sleep = inPrompt([toolCall("exec_command", shell), asleep, "slept"]);
+    const slept = assert.rejects(
+      place.session.ask(sleep, { ...wide, signal: stopped.signal }),
       (reason) => reason === "enough",
     );
-    await place.act("fine");
+    await seen("the sleep", place.cwd, () => Promise.resolve(place.has("sleeping")));
+    stopped.abort("enough");
+    await slept;
+    assert.ok(running() > 0, "no terminal");
+    await place.session.ask(type(running(), "cut"));
+    assert.equal(place.has("cut"), false);
+
+    // What one that could do less has left is no more than any other may do.
+    await place.session.ask(inPrompt([toolCall("exec_command", shell), "begun"]));
+    await place.session.ask("wide", wide);
+    await place.session.ask("less again");
 
     await begin();
     const id = running();

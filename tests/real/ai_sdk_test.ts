@@ -311,12 +311,16 @@ versions(
 
     // Codex 0.104 tells of a tool of this process by its call alone, and of tokens when an answer has come to its end.
     let runs = 0;
-    const run = () => ++runs;
+    const ran = Promise.withResolvers<void>();
+    const run = () => {
+      ran.resolve();
+      return ++runs;
+    };
     await using noting = codexModel(client, {
       cwd: world.cwd,
       tools: { note: { description: "Notes", inputSchema: { type: "object" }, run } },
     });
-    const cut = [script.toolCall("note", {}), script.delay(300), script.cut()];
+    const cut = [script.toolCall("note", {}), script.gate(ran.promise), script.cut()];
     const prompt = world.prompt(() => cut);
     const noted = await rejection(generateText({ model: noting, maxRetries: 2, prompt }));
     assert.ok(APICallError.isInstance(noted), String(noted));

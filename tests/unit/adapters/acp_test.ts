@@ -173,6 +173,48 @@ test("a question without an item of its own is shown apart, and ended by its ans
   ]);
 });
 
+test("a mode that asks nobody asks about commands alone that stay in the sandbox", async () => {
+  const can = { terminalOutput: false, notices: true, compaction: true, forms: true };
+  let asked = 0;
+  const peer = {
+    update: () => {},
+    call: () => {
+      asked++;
+      return Promise.resolve({ outcome: { outcome: "selected", optionId: "accept" } });
+    },
+  };
+  const more = { network: { enabled: true } };
+  const network = { host: "a.example", protocol: "https" };
+  // What is asked about, the mode's policy, whether accepted commands stay in the sandbox, whether the user is asked.
+  const rows: [Record<string, unknown>, string, string, boolean][] = [
+    [{}, "never", "sandboxed", true],
+    [{}, "never", "mayLeave", false],
+    [{}, "on-request", "mayLeave", true],
+    [{ additionalPermissions: more }, "never", "sandboxed", false],
+    [{ networkApprovalContext: network }, "never", "sandboxed", false],
+    [{ networkApprovalContext: network }, "on-request", "sandboxed", true],
+  ];
+  for (const [given, approvalPolicy, acceptedCommands, isAsked] of rows) {
+    const session = {
+      threadId: "t",
+      cwd: "/w",
+      context: null,
+      policy: { acceptedCommands },
+      events: async function* () {},
+    };
+    const settings = { turn: { approvalPolicy } };
+    const agent = new AgentSession({ session, peer, can, settings } as never);
+    const about = { threadId: "t", turnId: "u", itemId: "a", command: "two", cwd: "/w", ...given };
+    const request = parseRequest("item/commandExecution/requestApproval", about);
+    const before = asked;
+    const signal = new AbortController().signal;
+    const decision = await agent.approve(request, { signal } as never);
+    const row = JSON.stringify([given, approvalPolicy, acceptedCommands]);
+    assert.equal(asked - before, isAsked ? 1 : 0, row);
+    assert.equal("decision" in decision && decision.decision, isAsked ? "accept" : "decline", row);
+  }
+});
+
 test("a secret is not asked for in a form, and only what was asked is an answer", () => {
   const question = {
     id: "a",

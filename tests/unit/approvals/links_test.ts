@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { ApprovalRequest, ApprovalRule } from "../../../src/approvals/mod.ts";
-import { narrowGrant } from "../../../src/approvals/answers/narrow_permissions.ts";
+import { leadsAway, narrowGrant } from "../../../src/approvals/answers/narrow_permissions.ts";
 import { decide } from "../../../src/approvals/rules/decide.ts";
 import type { JsonObject } from "../../../src/json.ts";
 import { test } from "../../_harness.ts";
@@ -131,6 +131,28 @@ test("decide() takes names that may be others for unknown when nothing can be fo
   // Where it can be, the long name counts.
   const long = (path: string) => path.replace("GIT~1", "src");
   assert.equal(decide({ rules: [deny({ paths })] }, short, { realPath: long }).effect, "ask");
+});
+
+test("leadsAway() knows links where the agent may write, and no others", () => {
+  const links: Record<string, string | null> = {
+    "/w": "/real/w",
+    "/w/here": "/real/w/here",
+    "/w/away": "/elsewhere",
+    "/w/unknown": null,
+    "/tmp": "/private/tmp",
+    "/tmp/a": "/private/tmp/a",
+    "/tmp/away": "/elsewhere",
+    "/outside": "/elsewhere",
+  };
+  const away = (path: string, cwd: string | null = "/w") =>
+    leadsAway({ fileSystem: { write: [path] } }, cwd, (each) => links[each] ?? null);
+  for (const path of ["/w/away", "/w/unknown", "/tmp/away"]) assert.equal(away(path), true, path);
+  for (const path of ["/w", "/w/here", "/tmp", "/tmp/a", "/outside"]) {
+    assert.equal(away(path), false, path);
+  }
+  assert.deepEqual([away("/tmp/away", null), away("/w/away", null)], [true, false]);
+  assert.equal(leadsAway({ write: ["/w/away"] }, "/w", undefined), false);
+  assert.equal(leadsAway({ network: { enabled: true } }, "/w", () => null), false);
 });
 
 test("narrowGrant() grants the network only when it was asked for", () => {

@@ -14,6 +14,7 @@ import {
 import type { AskOptions, SessionConfig } from "../../../src/session/profile.ts";
 import type { PromptRunResult } from "../../../src/session/turn/turn_result.ts";
 import { test } from "../../_harness.ts";
+import { emptyArtifact } from "../../../src/artifact/store/store.ts";
 import { MemoryArtifactStore } from "../../../src/artifact/store/memory_store.ts";
 
 type Answer = (prompt: string, options: AskOptions) => unknown;
@@ -505,6 +506,59 @@ test("a store that never answers does not hold close()", async () => {
     const began = client.log.filter((line) => line.startsWith("start")).length;
     assert.equal(client.log.filter((line) => line.startsWith("close")).length, began, method);
   }
+});
+
+test("a close ends the first load of a task that has a signal of its own", async () => {
+  const store = new MemoryArtifactStore();
+  const manager = new ArtifactSessionManager(new FakeClient(), { cwd: "/w", store });
+  await manager.open("a");
+  const asked = Promise.withResolvers<void>();
+  store.load = () => {
+    asked.resolve();
+    return new Promise(() => {});
+  };
+  const { signal } = new AbortController();
+  const running = manager.runTask({ ...ASK, artifactId: "a" }, { signal });
+  await asked.promise;
+  await Promise.all([assert.rejects(running, SessionClosedError), manager.close()]);
+});
+
+test("a task that is aborted when it is answered stores nothing, and waits for no store", async () => {
+  const stop = new AbortController();
+  const client = new FakeClient(() => {
+    stop.abort(new Error("enough"));
+    return { title: "t", format: "markdown", text: "a" };
+  });
+  const store = new MemoryArtifactStore();
+  const saved: string[] = [];
+  const manager = new ArtifactSessionManager(client, { cwd: "/w", store });
+  await manager.open("a");
+  store.save = (id) => {
+    saved.push(id);
+    return new Promise(() => {});
+  };
+  const task = { type: "docGenerate", artifactId: "a", userGoal: "x" } as const;
+  await assert.rejects(manager.runTask(task, { signal: stop.signal }), /enough/);
+  assert.deepEqual(saved, []);
+  await manager.close();
+});
+
+test("an aborted task does not wait for a store that is told of another thread", async () => {
+  const store = new MemoryArtifactStore();
+  const manager = new ArtifactSessionManager(new FakeClient(), { cwd: "/w", store });
+  await manager.open("a");
+  store.load = () => Promise.resolve(emptyArtifact("a"));
+  const asked = Promise.withResolvers<void>();
+  store.updateMeta = () => {
+    asked.resolve();
+    return new Promise(() => {});
+  };
+  const stop = new AbortController();
+  const running = manager.runTask({ ...ASK, artifactId: "a" }, { signal: stop.signal });
+  await asked.promise;
+  stop.abort(new Error("enough"));
+  await assert.rejects(running, /enough/);
+  await manager.close();
 });
 
 for (const method of ["load", "save"] as const) {
