@@ -93,8 +93,8 @@ export interface RunProfile {
   dangerouslyAllowUnattendedFullAccess?: boolean;
   /**
    * Consent to codex's own rules files, which let commands run outside the sandbox with nobody asked; see
-   * `session.policy.rulesFiles`. Without it a session with tool hooks, approvals or scoped permissions, and a prompt with tool hooks, is refused where
-   * such files hold. Default `false`.
+   * `session.policy.rulesFiles`. Without it a session with tool hooks, approvals or scoped permissions, and a prompt with tool
+   * hooks, is refused where such files hold. Default `false`.
    */
   allowRulesFiles?: boolean;
   /** Milliseconds for a whole turn; `Infinity` for no limit. Default 120,000. */

@@ -65,7 +65,8 @@ export interface CodexModel extends AsyncDisposable {
  * where the messages carry `providerOptions.codex.threadId` (those of `result.response.messages` do) the thread too. Every
  * other history, such as an edited one, one that another process answered, or one whose last turn failed, begins a fresh
  * thread that is told the history as text. Histories without ids are told apart by their words alone: where people must
- * not see what codex did for each other, give each of them a model of its own. Threads stay out of the user's history unless `ephemeral: false`.
+ * not see what codex did for each other, give each of them a model of its own. Threads stay out of the user's history unless
+ * `ephemeral: false`.
  *
  * **Tools.** What codex does comes as tool parts that are `providerExecuted` and `dynamic`: `shell`, `apply_patch`,
  * `web_search`, `mcp__<server>__<tool>`. Tools of your own go into the profile's `tools`. Those given to the call are refused with

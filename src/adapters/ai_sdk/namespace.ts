@@ -20,9 +20,9 @@ export type * from "./ui_chunk.ts";
 /**
  * A running prompt as the AI SDK's UI message stream, for `createUIMessageStreamResponse` and `useChat`. It holds texts,
  * reasoning, dynamic tools with their questions, and the plan (`data-plan`); output of running commands
- * (`data-command-output`) and warnings (`data-notice`) are transient. A question is answered with `client.approvals.answer(approvalId, { decision })`. Cancelling
- * the stream stops the turn; a turn that fails ends with an `error` chunk. The bridge of {@linkcode web} has a route of its
- * own for it, which a page can come back to.
+ * (`data-command-output`) and warnings (`data-notice`) are transient. A question is answered with
+ * `client.approvals.answer(approvalId, { decision })`. Cancelling the stream stops the turn; a turn that fails ends with an
+ * `error` chunk. The bridge of {@linkcode web} has a route of its own for it, which a page can come back to.
  *
  * ```ts ignore
  * import { createUIMessageStreamResponse } from "ai";

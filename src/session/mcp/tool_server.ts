@@ -278,7 +278,10 @@ function placeOf(meta: JsonValue | undefined): Omit<ServedCall, "tool" | "argume
   };
 }
 
-/** Has a call of the thread `by` judged as `item/tool/call` is, and run; settles with the answer, at the latest when it is given up. */
+/**
+ * Has a call of the thread `by` judged as `item/tool/call` is, and run; settles with the answer, at the latest when it is given
+ * up.
+ */
 export function serveCall(
   host: { core: RuntimeCore; turns: ThreadTurns; toolsServer: string | null },
   call: ServedCall,
