@@ -11,8 +11,15 @@ import {
 } from "../errors/mod.ts";
 import { canConnect, canReadEnv, readEnv, type RuntimeName, runtimeName } from "../platform/mod.ts";
 import { defined, splitMessages } from "../json.ts";
-import { explainRefusal, hungUp, type Refusal, tlsTrouble } from "./ws_refusal.ts";
-import { FrameSocket, NoUpgrade, type SocketLike } from "./frames.ts";
+import {
+  explainRefusal,
+  FrameSocket,
+  hungUp,
+  NoUpgrade,
+  type Refusal,
+  type SocketLike,
+  tlsTrouble,
+} from "./frames.ts";
 import type {
   Transport,
   TransportCloseOptions,

@@ -25,7 +25,7 @@ import {
 import { PolicyError } from "../errors/mod.ts";
 import { defined } from "../json.ts";
 import type { SandboxPolicy } from "../permissions/mod.ts";
-import { normalizeSandbox, privilegeRefusal } from "../permissions/guard/privileges.ts";
+import { normalizeSandbox, privilegeRefusal } from "../permissions/need.ts";
 import { workspaceReadsRefusal } from "../permissions/policy/effective_policy.ts";
 import { hasToolHooks, joinHooks, mergeHooks } from "../plugin/validate.ts";
 import { coreOf } from "../runtime/core_of.ts";

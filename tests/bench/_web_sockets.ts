@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import process from "node:process";
 import { Client } from "../../src/session/client/client.ts";
 import { ScriptedModel } from "../../src/testing/mod.ts";
-import { createBridge } from "../../src/web/bridge.ts";
+import { createBridge } from "../../src/web/mod.ts";
 import { codexPath } from "../_codex.ts";
 import { tempDir } from "../_temp.ts";
 

@@ -9,7 +9,7 @@
 import assert from "node:assert/strict";
 import process from "node:process";
 import type { TurnEvent } from "../../src/session/turn/turn_event.ts";
-import { createBridge } from "../../src/web/bridge.ts";
+import { createBridge } from "../../src/web/mod.ts";
 import type { WebClient, WebThread } from "../../src/web/client.ts";
 import { type IdleCost, idleCost } from "./_web_sockets.ts";
 

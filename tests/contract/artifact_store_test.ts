@@ -12,7 +12,7 @@ import {
 } from "node:fs/promises";
 import { join } from "node:path";
 import { FileVersions } from "../../src/artifact/store/file_versions.ts";
-import { FileArtifactStore } from "../../src/artifact/store/file_store.ts";
+import { FileArtifactStore, MemoryArtifactStore } from "../../src/artifact/store/file_store.ts";
 import { KvArtifactStore } from "../../src/artifact/store/kv_store.ts";
 import { EMPTY_REVISION } from "../../src/artifact/edits.ts";
 import { CodexError } from "../../src/errors/mod.ts";
@@ -21,7 +21,6 @@ import { onDeno, test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
 import { FakeKv } from "./artifact_fake_kv.ts";
 import { storeContract } from "./artifact_store_suite.ts";
-import { MemoryArtifactStore } from "../../src/artifact/store/memory_store.ts";
 
 storeContract("MemoryArtifactStore", () => {
   const store = new MemoryArtifactStore();

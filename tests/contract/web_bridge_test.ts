@@ -1,7 +1,7 @@
 /** The bridge's routes on a fake that speaks the recorded dialect. */
 import assert from "node:assert/strict";
 import { InvalidArgumentError, WebError } from "../../src/errors/mod.ts";
-import { createBridge } from "../../src/web/bridge.ts";
+import { createBridge } from "../../src/web/mod.ts";
 import type { FakeTurn } from "../_fake_server.ts";
 import { test } from "../_harness.ts";
 import { textOf } from "./web_sse_client.ts";

@@ -4,7 +4,7 @@ import process from "node:process";
 import type { ApprovalRule } from "../../src/approvals/mod.ts";
 import { InvalidArgumentError, PolicyError, WebError } from "../../src/errors/mod.ts";
 import { WebAdapter } from "../../src/web/adapter.ts";
-import { createBridge } from "../../src/web/bridge.ts";
+import { createBridge } from "../../src/web/mod.ts";
 import { MemoryEventTail, MemorySessionOwners } from "../../src/web/cluster/session_owners.ts";
 import type { BridgeOptions } from "../../src/web/options.ts";
 import { MemorySessionStore, type StoredSession } from "../../src/web/store/session_store.ts";

@@ -2,7 +2,7 @@
 import process from "node:process";
 import type { ClientConfig } from "../../src/runtime/config.ts";
 import { Client } from "../../src/session/client/client.ts";
-import { type Bridge, createBridge } from "../../src/web/bridge.ts";
+import { type Bridge, createBridge } from "../../src/web/mod.ts";
 import type { BridgeOptions } from "../../src/web/options.ts";
 import { FakeServer, type FakeServerOptions, fakeTransport } from "../_fake_server.ts";
 import { SseClient } from "./web_sse_client.ts";

@@ -5,7 +5,7 @@ import { PermissionDeniedError } from "../../src/errors/mod.ts";
 import { rememberProcess } from "../../src/launch/pid_file.ts";
 import { type FileSystem, fileSystem, treeFiles } from "../../src/platform/fs.ts";
 import type { TreeFiles } from "../../src/platform/mod.ts";
-import { thisOwner } from "../../src/runtime/hermetic/owner.ts";
+import { thisOwner } from "../../src/runtime/hermetic/home.ts";
 import { FileThreadStore } from "../../src/session/history/file_thread_store.ts";
 
 console.log(`on a terminal: ${Deno.stdin.isTerminal() && Deno.stderr.isTerminal()}`);

@@ -1,6 +1,6 @@
 /** Starts codex with the permissions that it was given, and says as JSON how that went. */
 import { CodexError } from "../../src/errors/mod.ts";
-import { codexTransport } from "../../src/launch/codex_process.ts";
+import { codexTransport } from "../../src/launch/mod.ts";
 import { unixTransport } from "../../src/transport/unix.ts";
 import { webSocketTransport } from "../../src/transport/websocket.ts";
 

@@ -12,7 +12,7 @@ import { promisify } from "node:util";
 import { PolicyError } from "../../src/errors/mod.ts";
 import { Client } from "../../src/session/client/client.ts";
 import { type ModelStep, script, ScriptedModel } from "../../src/testing/mod.ts";
-import { createBridge } from "../../src/web/bridge.ts";
+import { createBridge } from "../../src/web/mod.ts";
 import { codexes, codexPath } from "../_codex.ts";
 import { SseClient } from "../contract/web_sse_client.ts";
 import { test } from "../_harness.ts";

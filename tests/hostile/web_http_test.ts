@@ -1,6 +1,6 @@
 /** Requests that no browser makes, over real sockets: the answer is JSON, nothing is thrown, nothing of the inside is told. */
 import assert from "node:assert/strict";
-import { createBridge } from "../../src/web/bridge.ts";
+import { createBridge } from "../../src/web/mod.ts";
 import type { WebClient } from "../../src/web/client.ts";
 import { MemorySessionOwners } from "../../src/web/cluster/session_owners.ts";
 import { raw, serve } from "../contract/web_serve.ts";

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { access, mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { FileArtifactStore } from "../../src/artifact/store/file_store.ts";
-import { ArtifactSessionManager } from "../../src/artifact/manager.ts";
+import { ArtifactSessionManager } from "../../src/artifact/mod.ts";
 import { revisionOf } from "../../src/artifact/edits.ts";
 import {
   ArtifactConflictError,

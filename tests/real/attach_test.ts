@@ -7,7 +7,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { ConnectionClosedError } from "../../src/errors/mod.ts";
 import { quickRun } from "../../src/quick_run.ts";
-import { codexTransport } from "../../src/launch/codex_process.ts";
+import { codexTransport } from "../../src/launch/mod.ts";
 import type { RuntimeConfig } from "../../src/runtime/config.ts";
 import type { EventEnvelope } from "../../src/runtime/log/event_envelope.ts";
 import { Client } from "../../src/session/client/client.ts";

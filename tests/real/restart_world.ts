@@ -4,7 +4,7 @@ import { Client } from "../../src/session/client/client.ts";
 import type { ClientConfig, RestartOnCrash } from "../../src/runtime/config.ts";
 import type { EventEnvelope } from "../../src/runtime/log/event_envelope.ts";
 import { type Script, ScriptedModel } from "../../src/testing/mod.ts";
-import { codexTransport } from "../../src/launch/codex_process.ts";
+import { codexTransport } from "../../src/launch/mod.ts";
 import type { Transport } from "../../src/transport/transport.ts";
 import { codexPath, type CodexVersion, NEWEST_CODEX } from "../_codex.ts";
 import { tempDir } from "../_temp.ts";

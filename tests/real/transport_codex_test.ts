@@ -4,7 +4,7 @@ import { mkdir, readFile, realpath, symlink, writeFile } from "node:fs/promises"
 import { dirname, join } from "node:path";
 import process from "node:process";
 import { SpawnError } from "../../src/errors/mod.ts";
-import { codexTransport } from "../../src/launch/codex_process.ts";
+import { codexTransport } from "../../src/launch/mod.ts";
 import { processIdentity, reapLeftovers, rememberProcess } from "../../src/launch/pid_file.ts";
 import type { Transport, TransportClosed } from "../../src/transport/transport.ts";
 import { CODEX_VERSIONS, codexLauncherPath, codexPath } from "../_codex.ts";

@@ -14,7 +14,7 @@ import {
   script,
   ScriptedModel,
 } from "../../src/testing/mod.ts";
-import { type Bridge, createBridge } from "../../src/web/bridge.ts";
+import { type Bridge, createBridge } from "../../src/web/mod.ts";
 import { connect } from "../../src/web/connect.ts";
 import type { BridgeAnswer } from "../../src/web/connect_types.ts";
 import type { BridgeOptions } from "../../src/web/options.ts";

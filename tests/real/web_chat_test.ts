@@ -4,7 +4,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { Client } from "../../src/session/client/client.ts";
 import { type ModelRequest, type ModelTurn, script, ScriptedModel } from "../../src/testing/mod.ts";
-import { createBridge } from "../../src/web/bridge.ts";
+import { createBridge } from "../../src/web/mod.ts";
 import { CODEX_VERSIONS, codexPath, type CodexVersion } from "../_codex.ts";
 import { serve } from "../contract/web_serve.ts";
 import { test } from "../_harness.ts";

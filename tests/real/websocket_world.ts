@@ -4,7 +4,7 @@ import { connect, createServer, type Socket } from "node:net";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import type { ScriptedModel } from "../../src/testing/mod.ts";
-import { type CodexProcessOptions, codexTransport } from "../../src/launch/codex_process.ts";
+import { type CodexProcessOptions, codexTransport } from "../../src/launch/mod.ts";
 import type { Transport } from "../../src/transport/transport.ts";
 import { codexPath, type CodexVersion, NEWEST_CODEX } from "../_codex.ts";
 import { makeUsed } from "../_used_home.ts";

@@ -25,10 +25,9 @@ import { isAbsolutePath } from "../../platform/mod.ts";
 import { supports } from "../../protocol/mod.ts";
 import type { Client, Model, Session, SessionConfig } from "../../session/mod.ts";
 import { LIBRARY_VERSION } from "../../version.ts";
-import { readServers, withServers } from "./mcp.ts";
+import { type Modes, modesOf, readServers, Settings, withServers } from "./settings.ts";
 import { type Call, Peer } from "./peer.ts";
 import { AgentSession, COMMANDS } from "./session.ts";
-import { type Modes, modesOf, Settings } from "./settings.ts";
 import {
   type ByteStreams,
   type ClientAbilities,

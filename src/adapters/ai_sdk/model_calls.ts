@@ -8,8 +8,14 @@ import type { AskOptions, DynamicTool, PromptRunResult, SessionConfig } from "..
 import { TurnParts } from "../turn_parts.ts";
 import { AnswerParts, ContentBuilder, finishOf, usageOf } from "./answer_parts.ts";
 import { callError, unsupported } from "./call_error.ts";
-import { type Conversation, keyOf, promptOf, readPrompt } from "./conversation.ts";
-import { KeptSessions, releaseSession } from "./kept_sessions.ts";
+import {
+  type Conversation,
+  KeptSessions,
+  keyOf,
+  promptOf,
+  readPrompt,
+  releaseSession,
+} from "./conversation.ts";
 import type { ModelClient, ModelSession, ModelTurn } from "./model_client.ts";
 import type {
   ModelAnswer,

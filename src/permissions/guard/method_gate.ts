@@ -23,17 +23,15 @@ import {
 import { configNeeds } from "../config/config_needs.ts";
 import {
   asksNobody,
-  letsCodexAsk,
-  normalizeSandbox,
-  type PrivilegeConsent,
-  privilegeRefusal,
-} from "./privileges.ts";
-import {
   EVERYTHING,
   flagsFor,
+  letsCodexAsk,
   mayDoEverything,
   missingNeeds,
+  normalizeSandbox,
   type PermissionNeed,
+  type PrivilegeConsent,
+  privilegeRefusal,
 } from "../need.ts";
 import type { PermissionProbe } from "../probe.ts";
 import type { ApprovalPolicy, SandboxMode, SandboxPolicy } from "../types.ts";

@@ -4,11 +4,18 @@
  */
 import { PermissionDeniedError, PolicyError } from "../../errors/mod.ts";
 import { isInside, isSamePath, parentPath } from "../../platform/paths.ts";
-import { dedupe, EVERYTHING, flagsFor, missingNeeds, type PermissionNeed, Scope } from "../need.ts";
+import {
+  dedupe,
+  EVERYTHING,
+  flagsFor,
+  letsCodexAsk,
+  missingNeeds,
+  type PermissionNeed,
+  Scope,
+} from "../need.ts";
 import type { configNeeds } from "../config/config_needs.ts";
 import type { EffectivePolicy, PolicyFacts, PolicyRequest } from "./policy.ts";
 import type { PermissionProbe } from "../probe.ts";
-import { letsCodexAsk } from "../guard/privileges.ts";
 import { featureSince, supports } from "../../protocol/dialect.ts";
 import type { ApprovalPolicy, SandboxPolicy, WorkspaceWritePolicy } from "../types.ts";
 

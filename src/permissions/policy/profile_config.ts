@@ -7,7 +7,7 @@ import { isJsonObject, type JsonObject } from "../../json.ts";
 import { isInside, isSamePath } from "../../platform/mod.ts";
 import { type Feature, featureSince, supports } from "../../protocol/mod.ts";
 import { compareVersions } from "../../version.ts";
-import { sandboxMode } from "../guard/privileges.ts";
+import { sandboxMode } from "../need.ts";
 import type { ApprovalPolicy, SandboxMode, SandboxPolicy } from "../types.ts";
 import { isPattern } from "./effective_policy.ts";
 import type { EffectivePolicy, PolicyFacts } from "./policy.ts";

@@ -1,5 +1,7 @@
 /**
  * Finding out why codex does not work.
+ *
+ * What answers of the server tell a diagnosis.
  * @module
  */
 import { abortable } from "../../async.ts";
@@ -32,8 +34,9 @@ import type {
   DiagnosedProblem,
   Diagnosis,
 } from "./diagnosis_types.ts";
-import { driftOf, loginOf } from "./answers.ts";
 import { readRulesFiles } from "./evidence.ts";
+import { type JsonValue, memberOf, stringOf } from "../../json.ts";
+import { servedMethods } from "../../protocol/mod.ts";
 
 /** No codex will ever have it; the refusal names all those it has. */
 const NO_METHOD = "codex-runtime/diagnose";
@@ -258,4 +261,23 @@ function hostOf(url: string): string | null {
 async function knownMethods(): Promise<Set<string>> {
   const { methodsOfKind } = await import("../../protocol/inventory.ts");
   return new Set(methodsOfKind("clientRequest").map(({ method }) => method));
+}
+
+/** Reads the answer to `account/read`, without whose account it is. */
+export function loginOf(answer: JsonValue): DiagnosedLogin {
+  return {
+    type: stringOf(answer, "account", "type"),
+    plan: stringOf(answer, "account", "planType"),
+    required: memberOf(answer, "requiresOpenaiAuth") === true,
+  };
+}
+
+/** Reads the methods that a server has from its refusal of one that it has not; `null` when it names none. */
+export function driftOf(refusal: string, known: ReadonlySet<string>): DiagnosedDrift | null {
+  const served = servedMethods(refusal);
+  if (served === null) return null;
+  return {
+    missing: [...known].filter((method) => !served.has(method)).sort(),
+    unknown: [...served].filter((method) => !known.has(method)).sort(),
+  };
 }

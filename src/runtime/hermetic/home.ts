@@ -3,25 +3,42 @@
  *
  * The login is a link: every codex from 0.104 to 0.169 writes refreshed tokens through it, 0.169 by replacing the file that it
  * leads to. A copy would leave the user with tokens that are used up.
+ *
+ * The directory in which private homes lie, each with a record of whose it is beside it. The record is there before its home
+ * and goes after it.
+ * Whose a private home is, and whether that process is gone: what decides whether the next start may remove the home.
+ * Only what is certain is removed. A pid is taken again by other processes, is another process's in another container, and
+ * says nothing on another machine, so the record names the start of the process, its boot, its pid namespace and its machine.
+ * Deno tells a script with scoped permissions none of these; there a lock on the record, which goes with the process, decides.
  * @module
  */
-import { InvalidArgumentError, PermissionDeniedError, PolicyError } from "../../errors/mod.ts";
-import { defined, type JsonValue, plainSettings } from "../../json.ts";
-import { treeFiles } from "../../platform/fs.ts";
+import {
+  InvalidArgumentError,
+  PermissionDeniedError,
+  PolicyError,
+  SpawnError,
+} from "../../errors/mod.ts";
+import { defined, isJsonObject, type JsonValue, plainSettings } from "../../json.ts";
+import { fileSystem, isTaken, treeFiles } from "../../platform/fs.ts";
 import {
   atScriptEnd,
+  type FileSystem,
   isGranted,
   missingForLinks,
+  nodeProcess,
   pathKind,
   pathRules,
   platformName,
+  processEntry,
   readEnv,
   readTextFile,
   removeTree,
+  runSync,
+  runtimeName,
+  type TreeFiles,
 } from "../../platform/mod.ts";
 import type { RuntimeConfig } from "../config.ts";
 import { configuredHome } from "../diagnose/evidence.ts";
-import { Homes } from "./homes.ts";
 
 /** Below the user's own codex home, which is on a disk of the user's and not in a directory that agents may write in. */
 export const HOMES = "hermetic";
@@ -168,4 +185,233 @@ function decideLogin(config: RuntimeConfig, user: UserPlace, base: string): bool
 /** Where a config.toml says that logins are kept; `null` when it says nothing. */
 export function storeIn(toml: string | null): string | null {
   return /^\s*cli_auth_credentials_store\s*=\s*["'](\w+)["']/m.exec(toml ?? "")?.[1] ?? null;
+}
+
+/** One home. */
+export interface MadeHome {
+  /** Its directory. */
+  path: string;
+  /** Its record. */
+  record: string;
+  /** Lets the record go, once it is removed. */
+  release: () => void;
+}
+
+const RECORD = /^([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.json$/;
+/** A record is a line; what is larger was not written here. */
+const MAX_RECORD = 4096;
+const OWNER_ONLY = 0o700;
+
+/** The private homes below one directory. */
+export class Homes {
+  readonly #base: string;
+  readonly #files: FileSystem;
+  readonly #tree: TreeFiles;
+  readonly #owner: Owner;
+
+  private constructor(base: string, files: FileSystem, tree: TreeFiles, owner: Owner) {
+    this.#base = base;
+    this.#files = files;
+    this.#tree = tree;
+    this.#owner = owner;
+  }
+
+  /** Makes the directory when it is not there. Rejects when it is not a directory of this user alone. */
+  static async open(base: string): Promise<Homes> {
+    const [files, tree] = [fileSystem(), await treeFiles()];
+    if (files === null || tree === null) throw new SpawnError("There are no files here.");
+    try {
+      await files.makeDirectory(base, true);
+    } catch (cause) {
+      throw new SpawnError(`The directory for private homes, ${base}, can't be made.`, { cause });
+    }
+    const entry = await tree.entry(base);
+    if (entry?.kind !== "directory") {
+      throw new PolicyError(
+        `${base} is not a directory but a ${entry?.kind ?? "path"} that leads elsewhere. ` +
+          "A private home is not made behind it; remove it.",
+        { data: { reason: "hermeticHome" } },
+      );
+    }
+    if (platformName() !== "win32" && entry.mode !== OWNER_ONLY) {
+      await tree.setMode(base, OWNER_ONLY);
+    }
+    return new Homes(base, files, tree, await thisOwner());
+  }
+
+  /** Makes a home that is empty. */
+  async make(): Promise<MadeHome> {
+    const { join } = pathRules(platformName());
+    const id = crypto.randomUUID();
+    const [path, record] = [join(this.#base, id), join(this.#base, `${id}.json`)];
+    const locked = await this.#writeRecord(record);
+    if (locked === "held") return await this.make();
+    const release = locked ?? (() => {});
+    try {
+      await this.#tree.makeDirectory(path);
+      await this.#tree.setMode(path, OWNER_ONLY);
+      return { path, record, release };
+    } catch (error) {
+      await this.remove({ path, record, release });
+      throw error;
+    }
+  }
+
+  /** What starts next may take a record for an abandoned one before it is held; then another is written. */
+  async #writeRecord(record: string): Promise<(() => void) | "held" | null> {
+    const text = JSON.stringify({ ...this.#owner, locked: typeof Deno !== "undefined" });
+    try {
+      await this.#files.create(record, new TextEncoder().encode(`${text}\n`), true);
+      return await this.#tree.hold(record);
+    } catch (error) {
+      if (isTaken(error)) return "held";
+      // One that is cut, as on a full disk, tells nobody whose it is, and would stay.
+      await this.#files.removeFile(record).catch(() => {});
+      throw new SpawnError(`A private home can't be made in ${this.#base}.`, { cause: error });
+    }
+  }
+
+  /** Removes a home and then its record. Never rejects; what can't be removed keeps its record for the next start. */
+  async remove({ path, record, release }: MadeHome): Promise<void> {
+    try {
+      if (await this.#tree.entry(path) !== null) await this.#files.removeAll(path);
+      await this.#files.removeFile(record);
+    } catch {
+      // Something of codex's still writes there, or somebody else was first.
+    } finally {
+      release();
+    }
+  }
+
+  /** Removes the homes whose owners are gone; how many those were. Links are removed, and not followed. */
+  async sweep(): Promise<number> {
+    let removed = 0;
+    const { join } = pathRules(platformName());
+    for (const name of await this.#files.list(this.#base).catch(() => null) ?? []) {
+      const id = RECORD.exec(name)?.[1];
+      if (id === undefined) continue;
+      const [path, record] = [join(this.#base, id), join(this.#base, name)];
+      const release = await this.#claim(record).catch(() => null);
+      if (release === null) continue;
+      await this.remove({ path, record, release });
+      removed++;
+    }
+    return removed;
+  }
+
+  /** What releases the record of an owner that is gone; `null` for any other. */
+  async #claim(record: string): Promise<(() => void) | null> {
+    const entry = await this.#tree.entry(record);
+    if (entry?.kind !== "file" || entry.size > MAX_RECORD) return null;
+    const bytes = await this.#tree.readExpected(record, entry);
+    const read = bytes === null ? null : readOwner(new TextDecoder().decode(bytes));
+    if (read === null) return null;
+    if (read.locked) {
+      const held = await this.#tree.hold(record);
+      if (held === "held") return null;
+      if (held !== null) return held;
+    }
+    const startOf = (pid: number) => processEntry(pid)?.startTime ?? null;
+    return judgeOwner(read.owner, this.#owner, startOf) === "gone" ? () => {} : null;
+  }
+}
+
+/** The process that made a home. What is not known is `null`. */
+export interface Owner {
+  /** The process. */
+  pid: number;
+  /** When it started, in the system's own words. */
+  start: string | null;
+  /** The boot that it started in. */
+  boot: string | null;
+  /** The namespace in which its pid means it. */
+  space: string | null;
+  /** The machine, which has an id of its own. */
+  machine: string | null;
+}
+
+/** Whether a home may be removed: `gone` when its owner certainly is. */
+export type OwnerVerdict = "gone" | "perhapsAlive";
+
+/** This process. */
+export async function thisOwner(): Promise<Owner> {
+  const pid = runtimeName() === "deno" ? Deno.pid : nodeProcess()?.pid ?? 0;
+  const start = processEntry(pid)?.startTime ?? null;
+  if (platformName() === "darwin") {
+    const boot = runSync("/usr/sbin/sysctl", ["-n", "kern.bootsessionuuid"]);
+    const machine = runSync("/usr/sbin/ioreg", ["-rd1", "-c", "IOPlatformExpertDevice"]);
+    // Its processes have no namespaces.
+    return { pid, start, space: "", ...macOwner(boot, machine) };
+  }
+  const read = (path: string) => readTextFile(path)?.trim() || null;
+  return {
+    pid,
+    start,
+    boot: read("/proc/sys/kernel/random/boot_id"),
+    space: await namespaceOf(pid),
+    machine: read("/etc/machine-id"),
+  };
+}
+
+/** Which boot and which machine it is, by what the tools of macOS print; pure. */
+export function macOwner(
+  sysctl: string | null,
+  ioreg: string | null,
+): Pick<Owner, "boot" | "machine"> {
+  const uuid = "[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}";
+  return {
+    boot: new RegExp(`^${uuid}$`).exec(sysctl?.trim() ?? "")?.[0] ?? null,
+    machine: new RegExp(`"IOPlatformUUID" = "(${uuid})"`).exec(ioreg ?? "")?.[1] ?? null,
+  };
+}
+
+async function namespaceOf(pid: number): Promise<string | null> {
+  try {
+    return await (await treeFiles())?.readLink(`/proc/${pid}/ns/pid`) ?? null;
+  } catch {
+    return null;
+  }
+}
+
+/** Judges by what is known here; `startOf` tells the start of a process that is there now. Pure. */
+export function judgeOwner(
+  owner: Owner,
+  here: Owner,
+  startOf: (pid: number) => string | null,
+): OwnerVerdict {
+  if (owner.start === null || owner.boot === null || owner.space === null) return "perhapsAlive";
+  if (here.start === null || here.boot === null || here.space === null) return "perhapsAlive";
+  if (owner.boot !== here.boot) {
+    // An earlier boot of this machine, or another machine on one disk.
+    return owner.machine !== null && owner.machine === here.machine ? "gone" : "perhapsAlive";
+  }
+  if (owner.space !== here.space) return "perhapsAlive";
+  if (startOf(owner.pid) === owner.start) return "perhapsAlive";
+  // Where not even this process can be looked at now, nothing is known of the other.
+  return startOf(here.pid) === here.start ? "gone" : "perhapsAlive";
+}
+
+/** Reads a record; `null` when it is none. */
+export function readOwner(text: string): { owner: Owner; locked: boolean } | null {
+  let value: JsonValue;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return null;
+  }
+  if (!isJsonObject(value) || !Number.isSafeInteger(value["pid"])) return null;
+  const word = (name: string): string | null => {
+    const known = value[name];
+    return typeof known === "string" ? known : null;
+  };
+  return {
+    owner: {
+      pid: value["pid"] as number,
+      start: word("start"),
+      boot: word("boot"),
+      space: word("space"),
+      machine: word("machine"),
+    },
+    locked: value["locked"] === true,
+  };
 }

@@ -19,14 +19,15 @@ import {
   baseOf,
   damaged,
   endedTurn,
+  firstLine,
   isBase,
   marker,
   ordinalOf,
   type RolloutBase,
   rolloutFile,
+  rolloutsBelow,
   wholeLines,
 } from "./rollout.ts";
-import { firstLine, rolloutsBelow } from "./rollout_files.ts";
 import { type ThreadStore, threadStoreError } from "./thread_store.ts";
 
 /** What is read at once of a file; a longer line is read whole. */

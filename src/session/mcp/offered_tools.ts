@@ -16,7 +16,7 @@ import { fileSystem } from "../../platform/fs.ts";
 import { canRead } from "../../platform/mod.ts";
 import { featureSince, isRefusal, supports } from "../../protocol/mod.ts";
 import { isAttached, isRemote, readHomeFile, type RuntimeCore } from "../../runtime/mod.ts";
-import { firstLine } from "../history/rollout_files.ts";
+import { firstLine } from "../history/rollout.ts";
 import type { ResolvedProfile } from "../profile.ts";
 import { LEAVING_MS, whenClosed } from "../thread/when_closed.ts";
 import { keyOf, rememberedTools } from "./begun_with.ts";

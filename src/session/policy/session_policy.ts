@@ -155,7 +155,7 @@ async function refuseStraySkills(core: RuntimeCore, policy: EffectivePolicy): Pr
     policy.readRoots === "all" || isRemote(core.config) ||
     supports(core.server.version, "skillsInReads")
   ) return;
-  const { refuseStray } = await import("./project_skills.ts");
+  const { refuseStray } = await import("./project_docs.ts");
   const look = { kind: entryKind, realPath: realPathOf, names: listDirectory };
   refuseStray(policy, look, core.server.version);
 }

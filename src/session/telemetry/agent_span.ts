@@ -22,16 +22,17 @@ import {
 import type { ThreadItem } from "../../thread_item.ts";
 import { outcomeOf, toolOf, type ToolOutcome } from "../../tool_use.ts";
 import { LIBRARY_VERSION } from "../../version.ts";
-import { Instruments } from "./instruments.ts";
-import { contextOf, NO_CONTEXT } from "./span_context.ts";
 import {
   content,
+  contextOf,
   errorType,
   inputMessages,
+  Instruments,
+  NO_CONTEXT,
   outputMessages,
   short,
   usageOf,
-} from "./span_content.ts";
+} from "./instruments.ts";
 import type { TurnEvent } from "../turn/turn_event.ts";
 import type { TokenCount, TurnStatus, UsageCount } from "../turn/turn_result.ts";
 import { NO_TOKENS, subtractTokens, TurnTally } from "../turn/turn_usage.ts";

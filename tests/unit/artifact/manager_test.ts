@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { ArtifactSessionManager } from "../../../src/artifact/manager.ts";
+import { ArtifactSessionManager } from "../../../src/artifact/mod.ts";
 import type { ArtifactClient, ArtifactThread } from "../../../src/artifact/client.ts";
 import { DOC_EDIT_SCHEMA, DOC_GENERATE_SCHEMA } from "../../../src/artifact/prompt.ts";
 import { EMPTY_REVISION, revisionOf } from "../../../src/artifact/edits.ts";
@@ -15,7 +15,7 @@ import type { AskOptions, SessionConfig } from "../../../src/session/profile.ts"
 import type { PromptRunResult } from "../../../src/session/turn/turn_result.ts";
 import { test } from "../../_harness.ts";
 import { emptyArtifact } from "../../../src/artifact/store/store.ts";
-import { MemoryArtifactStore } from "../../../src/artifact/store/memory_store.ts";
+import { MemoryArtifactStore } from "../../../src/artifact/store/file_store.ts";
 
 type Answer = (prompt: string, options: AskOptions) => unknown;
 

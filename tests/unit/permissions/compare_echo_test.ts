@@ -11,7 +11,7 @@ import {
   workspaceRootsBeyond,
 } from "../../../src/permissions/policy/compare_echo.ts";
 import { effectivePolicy } from "../../../src/permissions/policy/effective_policy.ts";
-import { normalizeSandbox } from "../../../src/permissions/guard/privileges.ts";
+import { normalizeSandbox } from "../../../src/permissions/need.ts";
 import { unrestrictedProbe } from "../../../src/permissions/probe.ts";
 import type { ApprovalPolicy, SandboxMode, SandboxPolicy } from "../../../src/permissions/types.ts";
 import { test } from "../../_harness.ts";

@@ -5,7 +5,7 @@ import {
   type PrivilegeConsent,
   privilegeRefusal,
   sandboxMode,
-} from "../../../src/permissions/guard/privileges.ts";
+} from "../../../src/permissions/need.ts";
 import type { ApprovalPolicy, SandboxPolicy } from "../../../src/permissions/types.ts";
 import { test } from "../../_harness.ts";
 

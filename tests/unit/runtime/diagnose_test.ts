@@ -5,7 +5,7 @@ import { RpcError } from "../../../src/errors/mod.ts";
 import type { TransportConfig } from "../../../src/runtime/config.ts";
 import type { JsonObject } from "../../../src/json.ts";
 import { diagnose } from "../../../src/runtime/namespace.ts";
-import { driftOf, loginOf } from "../../../src/runtime/diagnose/answers.ts";
+import { driftOf, loginOf } from "../../../src/runtime/diagnose/diagnose.ts";
 import { memoryTransport } from "../../../src/testing/memory_transport.ts";
 import { test } from "../../_harness.ts";
 

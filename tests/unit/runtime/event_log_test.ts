@@ -1,14 +1,13 @@
 import assert from "node:assert/strict";
 import type { JsonObject } from "../../../src/json.ts";
 import type { EventEnvelope } from "../../../src/runtime/log/event_envelope.ts";
-import { EventLog } from "../../../src/runtime/log/event_log.ts";
+import { EventLog, Ring } from "../../../src/runtime/log/event_log.ts";
 import { readLog } from "../../../src/runtime/log/log_reader.ts";
 import { logSent } from "../../../src/runtime/log/local_records.ts";
 import type { OutboundMessage } from "../../../src/rpc/mod.ts";
 import type { EventFilter } from "../../../src/runtime/runtime_types.ts";
 import { deltaBatch, deltaHead, deltaRun, textsOf } from "../../_delta_run.ts";
 import { ProjectedLog } from "../../../src/runtime/state/projected_log.ts";
-import { Ring } from "../../../src/runtime/log/ring.ts";
 import { test } from "../../_harness.ts";
 
 interface Ids {

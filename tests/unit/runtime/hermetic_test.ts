@@ -2,16 +2,17 @@
 import assert from "node:assert/strict";
 import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { inHome, storeIn } from "../../../src/runtime/hermetic/home.ts";
-import { Homes } from "../../../src/runtime/hermetic/homes.ts";
-import { settingsIn } from "../../../src/runtime/hermetic/left_out.ts";
 import {
+  Homes,
+  inHome,
   judgeOwner,
   macOwner,
   type Owner,
   readOwner,
+  storeIn,
   thisOwner,
-} from "../../../src/runtime/hermetic/owner.ts";
+} from "../../../src/runtime/hermetic/home.ts";
+import { settingsIn } from "../../../src/runtime/hermetic/left_out.ts";
 import { onDeno, test } from "../../_harness.ts";
 import { tempDir } from "../../_temp.ts";
 

@@ -5,7 +5,7 @@ import type { RuntimeCore } from "../../../src/runtime/core.ts";
 import { listModels, listThreads } from "../../../src/session/client/threads.ts";
 import { endable } from "../../../src/session/history/endable.ts";
 import { nextLimit } from "../../../src/session/history/pages.ts";
-import { turnsFrom } from "../../../src/session/history/rewind/revert_thread.ts";
+import { turnsFrom } from "../../../src/session/history/rewind/rewind.ts";
 import { occurrences } from "../../../src/session/history/search.ts";
 import { checkMedia } from "../../../src/session/prompt/media.ts";
 import { test } from "../../_harness.ts";

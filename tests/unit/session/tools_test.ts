@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { parseRequest } from "../../../src/approvals/request/parse_request.ts";
 import type { JsonObject, JsonValue } from "../../../src/json.ts";
-import { toolFacts } from "../../../src/approvals/request/tool_facts.ts";
+import { toolFacts, toolOutcome } from "../../../src/approvals/request/tool_facts.ts";
 import { HookRun } from "../../../src/plugin/hook_run.ts";
 import { mergeHooks } from "../../../src/plugin/validate.ts";
 import { SessionEvents } from "../../../src/session/events/session_events.ts";
@@ -13,7 +13,6 @@ import { toolSpecsOf } from "../../../src/session/mcp/begun_with.ts";
 import { type DynamicTool, toolsKind } from "../../../src/session/prompt/tools.ts";
 import { SessionGate } from "../../../src/session/policy/session_gate.ts";
 import { isToolItem } from "../../../src/approvals/mod.ts";
-import { toolOutcome } from "../../../src/approvals/request/tool_outcome.ts";
 import { test } from "../../_harness.ts";
 import { DIALECTS, recorded } from "../../_transcripts.ts";
 

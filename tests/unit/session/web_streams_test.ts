@@ -1,6 +1,6 @@
 /** A stream's text, from its events: what is told, once, and what is not. */
 import assert from "node:assert/strict";
-import { AnswerText, textResponse } from "../../../src/session/prompt/web_streams.ts";
+import { AnswerText, textResponse } from "../../../src/session/prompt/prompt_run_stream.ts";
 import type { TurnEvent } from "../../../src/session/mod.ts";
 import { test } from "../../_harness.ts";
 

@@ -5,7 +5,7 @@ import {
   bytesInBase64,
   type ByteSource,
   isWholeImage,
-} from "../../../src/session/prompt/whole_image.ts";
+} from "../../../src/session/prompt/media.ts";
 import { test } from "../../_harness.ts";
 import { PICTURES } from "../_pictures.ts";
 

@@ -9,7 +9,7 @@ import { canRead, canReadEnv, fileUrlToPath, readerBelow } from "../../../src/pl
 import { below, membersOf, parseStat } from "../../../src/platform/process_tree.ts";
 import { StderrTail } from "../../../src/transport/stdio.ts";
 import { windowsShellArgs } from "../../../src/platform/windows.ts";
-import { explainRefusal } from "../../../src/transport/ws_refusal.ts";
+import { explainRefusal } from "../../../src/transport/frames.ts";
 import { configFlags, toToml } from "../../../src/launch/settings.ts";
 import { loaderVariables } from "../../../src/platform/deno_process.ts";
 import { judgeRecord, type PidRecord } from "../../../src/launch/pid_file.ts";

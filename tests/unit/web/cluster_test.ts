@@ -9,7 +9,7 @@ import { forward, Forwarder } from "../../../src/web/cluster/forward.ts";
 import { serve } from "../../contract/web_serve.ts";
 import { ClusterNode, Leases, sharedStore } from "../../../src/web/cluster/node.ts";
 import { MemorySessionStore, type SessionStore } from "../../../src/web/store/session_store.ts";
-import { createBridge } from "../../../src/web/bridge.ts";
+import { createBridge } from "../../../src/web/mod.ts";
 import { InvalidArgumentError, type WebError } from "../../../src/errors/mod.ts";
 import { FakeKv } from "../../contract/artifact_fake_kv.ts";
 import { test } from "../../_harness.ts";

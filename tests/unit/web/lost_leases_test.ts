@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { createBridge } from "../../../src/web/bridge.ts";
+import { createBridge } from "../../../src/web/mod.ts";
 import {
   type EventTail,
   MemoryEventTail,
