@@ -483,6 +483,28 @@ test("old, many and large checkpoints go, and what is left works", async () => {
   assert.equal(readFileSync(join(b.root, "a.txt"), "utf8"), "3".repeat(100));
 });
 
+test("a clock that was set back makes no checkpoint older than those before it", async () => {
+  await using b = await box();
+  const w = await b.open({ limits: { turns: 3, bytes: 1e6, ageMs: 3_600_000 } });
+  const now = Date.now;
+  try {
+    for (let turn = 0; turn < 6; turn++) {
+      // Half an hour, as a machine that wakes may have, and to 1970, as one without a battery.
+      if (turn === 3) Date.now = () => now() - 1_800_000;
+      if (turn === 5) Date.now = () => turn;
+      b.put("a.txt", String(turn));
+      const tree = await w.record(undefined);
+      await w.began(`t${turn}`, tree);
+      b.put("a.txt", "changed");
+      await w.restore(tree, null, nothing, undefined);
+      assert.equal(readFileSync(join(b.root, "a.txt"), "utf8"), String(turn));
+    }
+  } finally {
+    Date.now = now;
+  }
+  assert.deepEqual([...(await w.turns()).keys()], ["t3", "t4", "t5"]);
+});
+
 test("the store is its owner's, damage in it is told, and nothing in it leads out of the workspace", async () => {
   await using b = await box();
   b.put("a.txt", "aaaa");
