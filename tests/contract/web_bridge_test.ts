@@ -41,7 +41,7 @@ test("a conversation: a session, a turn, its events, its snapshot", () =>
     const { sessionId, threadId } = created.body;
     assert.match(sessionId, /^sess_[\w-]{32}$/);
     assert.equal(created.body.title, null);
-    assert.equal(created.headers.get("cache-control"), "no-store");
+    assert.equal(created.headers.get("cache-control"), "no-store, no-transform");
 
     const events = await world.follow("ann", sessionId);
     const turn = await world.call("ann", `POST /sessions/${sessionId}/turns`, { text: "hi" });
@@ -389,6 +389,8 @@ test("an idle stream has a heartbeat", () =>
     const id = await world.session("ann");
     const response = await world.raw("ann", `GET /sessions/${id}/events`);
     assert.match(response.headers.get("content-type")!, /^text\/event-stream/);
+    // What compresses answers on their way would hold the events back.
+    assert.match(response.headers.get("cache-control")!, /\bno-transform\b/);
     const reader = response.body!.getReader();
     const read = async () => new TextDecoder().decode((await reader.read()).value);
     assert.equal(await read(), "retry: 9\n\n");

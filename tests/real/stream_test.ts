@@ -260,7 +260,9 @@ versions("text(), toReadable() and toResponse(): cancelling each stops the turn"
   await unread.toReadable().cancel();
   assert.ok(await rejection(unread.finish()) instanceof TurnInterruptedError);
   const gone = await session.askStream(half());
-  const reader = gone.toResponse().body!.getReader();
+  const response = gone.toResponse();
+  assert.equal(response.headers.get("cache-control"), "no-store, no-transform");
+  const reader = response.body!.getReader();
   assert.equal(new TextDecoder().decode((await reader.read()).value), "Half");
   await reader.cancel();
   assert.ok(await rejection(gone.finish()) instanceof TurnInterruptedError);

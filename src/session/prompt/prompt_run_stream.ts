@@ -295,9 +295,9 @@ export function textResponse(text: AsyncIterator<string>): Response {
   return new Response(readableOf(bytes), {
     headers: {
       "content-type": "text/plain; charset=utf-8",
-      "cache-control": "no-store",
+      // Proxies that collect or compress answers would hold the text back.
+      "cache-control": "no-store, no-transform",
       "x-content-type-options": "nosniff",
-      // Proxies that collect answers would hold the text back.
       "x-accel-buffering": "no",
     },
   });

@@ -246,8 +246,12 @@ export async function readBytes(
   { maxBytes, timeoutMs }: BodyLimits,
 ): Promise<Uint8Array> {
   const { body } = request;
+  const told = Number(request.headers.get("content-length") ?? 0);
+  if (request.bodyUsed || (body === null && told > 0 && request.method === "POST")) {
+    throw readAlready();
+  }
   if (body === null) return new Uint8Array();
-  if (Number(request.headers.get("content-length") ?? 0) > maxBytes) {
+  if (told > maxBytes) {
     // Left unread, some servers would keep the connection waiting for it.
     await body.cancel().catch(() => {});
     throw tooLarge(maxBytes);
@@ -274,6 +278,7 @@ export async function readBytes(
   } finally {
     inTime();
   }
+  if (length === 0 && told > 0) throw readAlready();
   return joinBytes(chunks);
 }
 
@@ -291,6 +296,11 @@ export function threadIdIn(body: Uint8Array): string | null {
   } catch {
     return null;
   }
+}
+
+/** Such as by Express's `json()`. Taken for an empty body it would silently mean something else. */
+function readAlready(): WebError {
+  return new WebError(500, "bodyRead", "The body was read in front of the bridge. Mount it first.");
 }
 
 function tooLarge(maxBytes: number): WebError {

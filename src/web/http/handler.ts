@@ -37,7 +37,8 @@ const AUTHORIZE_PATIENCE_MS = 30_000;
 const LEASE_MS = 10_000;
 
 const COMMON_HEADERS = {
-  "cache-control": "no-store",
+  // What compresses answers on their way, such as Express's `compression`, would hold events back.
+  "cache-control": "no-store, no-transform",
   "x-content-type-options": "nosniff",
   "vary": "Origin",
 };
