@@ -6,7 +6,13 @@ import assert from "node:assert/strict";
 import { existsSync, lstatSync } from "node:fs";
 import { mkdir, mkdtemp, readdir, rm, symlink } from "node:fs/promises";
 import { join } from "node:path";
-import { PolicyError, type SandboxPolicy, type SessionConfig, testing } from "../../mod.ts";
+import {
+  PolicyError,
+  PolicyMismatchError,
+  type SandboxPolicy,
+  type SessionConfig,
+  testing,
+} from "../../mod.ts";
 import { platformName } from "../../src/platform/mod.ts";
 import { supports } from "../../src/protocol/mod.ts";
 import { codexes, NEWEST_CODEX, OLDEST_CODEX } from "../_codex.ts";
@@ -116,4 +122,36 @@ for (
       }
     },
   );
+}
+
+for (const version of codexes(NEWEST_CODEX, OLDEST_CODEX, "0.150.0", "0.145.0", "0.136.0")) {
+  test(`a turn's own sandbox replaces the session's roots, codex ${version}`, async () => {
+    await using w = await world(version);
+    await using root = await tempDir("root-");
+    const { session } = await w.session({
+      approvalPolicy: "never",
+      additionalDirectories: [root.path],
+    });
+    const act = (name: string) =>
+      testing.script.inPrompt([
+        exec(`touch ${join(root.path, name)}`),
+        addFile(join(root.path, `${name}-patch`)),
+        "done",
+      ]);
+    const wide = ["wide", "wide-patch"];
+    await session.ask(act("wide"));
+    for (const one of [session, await session.fork()]) {
+      const none: SandboxPolicy = { type: "workspaceWrite", writableRoots: [] };
+      for (const sandbox of ["workspace-write", none, "read-only"] as const) {
+        await one.ask(act("narrow"), { sandbox }).catch((error) => {
+          // A thread of these keeps the roots with which it started.
+          assert.ok(/^0\.1[34]/.test(version) && error instanceof PolicyMismatchError, error);
+        });
+      }
+      assert.deepEqual((await readdir(root.path)).sort(), wide);
+      await Promise.all(wide.map((name) => rm(join(root.path, name))));
+      await one.ask(act("wide"));
+      assert.deepEqual((await readdir(root.path)).sort(), wide);
+    }
+  });
 }

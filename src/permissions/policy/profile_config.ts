@@ -76,7 +76,7 @@ export function threadPolicyParams(
     return {
       approvalPolicy,
       sandbox: startReadOnly ? "read-only" : sandboxMode(sandbox),
-      config: workspaceConfig(sandbox),
+      config: workspaceConfig(sandbox, startReadOnly),
       profileId: null,
     };
   }
@@ -141,12 +141,15 @@ function profileOf(
   return { id: `runtime-${hash(JSON.stringify(profile))}`, profile };
 }
 
-/** `sandbox_workspace_write` settings: what the mode's word alone leaves out. */
-function workspaceConfig(sandbox: SandboxPolicy): JsonObject {
+/**
+ * `sandbox_workspace_write` settings: what the mode's word alone leaves out. The roots with which a thread starts are those of all
+ * its turns, also of one with less (0.136 to 0.169): where turns bring the sandbox, they bring the roots.
+ */
+function workspaceConfig(sandbox: SandboxPolicy, turnsBring: boolean): JsonObject {
   if (sandbox.type !== "workspaceWrite") return {};
   return {
     sandbox_workspace_write: {
-      writable_roots: [...sandbox.writableRoots ?? []],
+      writable_roots: turnsBring ? [] : [...sandbox.writableRoots ?? []],
       network_access: sandbox.networkAccess ?? false,
       exclude_tmpdir_env_var: sandbox.excludeTmpdirEnvVar ?? false,
       exclude_slash_tmp: sandbox.excludeSlashTmp ?? false,

@@ -26,8 +26,8 @@ export interface DecidedPolicy {
   turn: JsonObject;
   /** The server's files, where a profile was made of them. */
   files: ServerFiles | null;
-  /** Directories that the thread brought with it, where turns that write could write, too. Default none. */
-  strayRoots?: string[];
+  /** Directories beyond a policy that the thread brought with it, where turns that write could write, too. Default none. */
+  strayRoots?: (policy: EffectivePolicy) => string[];
   /** Where codex could keep accepted commands in the sandbox; `null` when this one can. */
   containment: string | null;
   /** What judges the caller's codex settings; `null`: there are none. */
@@ -97,15 +97,15 @@ export function confirmLive(
 
 /** A thread that brings more roots than were asked for is good for reading everything, and for nothing else. */
 function checkRoots(core: RuntimeCore, decided: DecidedPolicy, echo: JsonObject): void {
-  const { effective, thread } = decided;
-  const stray = workspaceRootsBeyond({
-    policy: effective,
-    profileId: thread.profileId,
-    realPath: realPathFor(core),
-    ownRoots: ownRoots(core, echo),
-  }, echo);
-  if (echo["runtimeWorkspaceRoots"] !== undefined) decided.strayRoots = stray;
-  if (effective.sandbox.type !== "readOnly" || effective.readRoots !== "all") refuseRoots(stray);
+  const { effective, thread: { profileId } } = decided;
+  const { cwd, runtimeWorkspaceRoots } = echo;
+  const known = { profileId, realPath: realPathFor(core), ownRoots: ownRoots(core, echo) };
+  const stray = (policy: EffectivePolicy) =>
+    workspaceRootsBeyond({ ...known, policy }, { cwd, runtimeWorkspaceRoots });
+  if (runtimeWorkspaceRoots !== undefined) decided.strayRoots = stray;
+  if (effective.sandbox.type !== "readOnly" || effective.readRoots !== "all") {
+    refuseRoots(stray(effective));
+  }
 }
 
 /** A turn that writes must find no roots beside those that were asked for. */

@@ -322,7 +322,9 @@ export function decideTurnPolicy(
   );
   const effective = { ...decided, rulesFiles };
   if (usesProfile(session.effective)) effective.readRoots = readRoots;
-  if (effective.sandbox.type === "workspaceWrite") refuseRoots(session.strayRoots ?? []);
+  if (effective.sandbox.type === "workspaceWrite") {
+    refuseRoots(session.strayRoots?.(effective) ?? []);
+  }
   const started = { policy: session.effective, params: thread };
   const turnProfiles = supports(core.server.version, "turnProfiles");
   const turn = turnPolicyParams(effective, started, { files, turnProfiles });
