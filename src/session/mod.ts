@@ -3,5 +3,5 @@
  * @module
  */
 export type * from "./namespace.ts";
-export { layerProfile, workingDirectory } from "./policy/thread_params.ts";
+export { layerProfile, sandboxOf, workingDirectory } from "./policy/thread_params.ts";
 export { TurnItems } from "./turn/turn_items.ts";

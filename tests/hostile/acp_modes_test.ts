@@ -1,6 +1,7 @@
 /** In a mode that only reads nobody is asked for more, also where hooks that see tools have codex ask under every policy. */
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
+import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
 import type { ServeProfile } from "../../src/adapters/acp/mod.ts";
@@ -83,5 +84,30 @@ for (const version of CODEX_VERSIONS) {
       for (const name of ["held.txt", "held-patch.txt"]) {
         assert.equal(existsSync(join(cwd, name)), false);
       }
+    }));
+}
+
+for (const version of CODEX_VERSIONS) {
+  test(`the mode that writes does so in all of the profile's directories [${version}]`, () =>
+    inWorld(version, async (world) => {
+      const more = join(world.cwd, "..", "more");
+      await mkdir(more);
+      const profile: ServeProfile = {
+        approvalPolicy: "never",
+        sandbox: "workspace-write",
+        additionalDirectories: [more],
+        allowPrivilegedEscalation: true,
+      };
+      const client = await world.connect();
+      await using editor = await Editor.open(serveHere(client, profile).streams);
+      await editor.initialize();
+      const { sessionId } = await editor.start(world.cwd);
+      const write = (mode: string) =>
+        editor.ask(sessionId, world.prompt([[script.exec(`touch ${join(more, mode)}`)], "Done."]));
+      for (const modeId of ["read-only", "workspace-write"]) {
+        await editor.agent.request("session/set_mode", { sessionId, modeId });
+        await write(modeId);
+      }
+      assert.deepEqual(await readdir(more), ["workspace-write"]);
     }));
 }

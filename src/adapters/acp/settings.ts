@@ -5,7 +5,13 @@
  * @module
  */
 import type { ApprovalPolicy, SandboxMode, SandboxPolicy } from "../../permissions/mod.ts";
-import type { McpServer, Model, RunProfile, TurnOptions } from "../../session/mod.ts";
+import {
+  type McpServer,
+  type Model,
+  type RunProfile,
+  sandboxOf,
+  type TurnOptions,
+} from "../../session/mod.ts";
 import {
   type ConfigOption,
   Fault,
@@ -46,7 +52,9 @@ export interface Modes {
 export function modesOf(profile: RunProfile): Modes {
   const { sandbox, approvalPolicy = "on-request", allowPrivilegedEscalation } = profile;
   const asks = approvalPolicy !== "never";
-  const readOnly = isReadOnly(sandbox) && sandbox !== undefined ? sandbox : "read-only";
+  // A turn's sandbox replaces what else the profile says of it.
+  const whole = (sandbox: Policy["sandbox"]) => sandboxOf({ ...profile, sandbox });
+  const readOnly = isReadOnly(sandbox) && sandbox !== undefined ? whole(sandbox) : "read-only";
   const all: Mode[] = [{
     id: "read-only",
     name: "Read only",
@@ -70,7 +78,7 @@ export function modesOf(profile: RunProfile): Modes {
         ? "The agent changes files in the workspace, and asks before it does more."
         : "The agent changes files in the workspace, and nothing else.",
       turn: {
-        sandbox: isUnconfined(sandbox) ? "workspace-write" : sandbox ?? "workspace-write",
+        sandbox: whole(isUnconfined(sandbox) ? "workspace-write" : sandbox ?? "workspace-write"),
         approvalPolicy,
       },
     });

@@ -277,7 +277,7 @@ export function resolveProfile(profile: RunProfile): ResolvedProfile {
 }
 
 /** The sandbox with what other options say of it. Throws `InvalidArgumentError` where it says something else itself. */
-function sandboxOf(
+export function sandboxOf(
   { sandbox: asked = "read-only", networkAccess, additionalDirectories = [] }: RunProfile,
 ): SandboxPolicy {
   const sandbox = normalizeSandbox(asked);

@@ -11,6 +11,7 @@ import { diffs, visible } from "../../../src/adapters/acp/tool_calls.ts";
 import { Updates } from "../../../src/adapters/acp/updates.ts";
 import type { ToolCallFields } from "../../../src/adapters/acp/wire.ts";
 import { InvalidArgumentError } from "../../../src/errors/mod.ts";
+import { normalizeSandbox } from "../../../src/permissions/mod.ts";
 import type { RunProfile, TurnEvent } from "../../../src/session/mod.ts";
 import { test } from "../../_harness.ts";
 
@@ -36,7 +37,8 @@ test("modes are never wider than the profile", () => {
     assert.equal(modes.initial, initial, JSON.stringify(profile));
     for (const { id, turn } of modes.all) {
       if (id === "read-only" || id === "plan") {
-        assert.deepEqual([turn.sandbox, turn.approvalPolicy], ["read-only", "never"]);
+        const { type } = normalizeSandbox(turn.sandbox);
+        assert.deepEqual([type, turn.approvalPolicy], ["readOnly", "never"]);
       }
     }
   }
