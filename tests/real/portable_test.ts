@@ -211,6 +211,36 @@ for (const version of CODEX_VERSIONS) {
       assert.deepEqual(heard(b), ["one", "two", "three", "four", "five", "six", "seven"]);
     }));
 
+  test(`refused prompts and a store that is gone for a while cost no thread [${version}]`, () =>
+    onMachines(version, 1, async (a) => {
+      const there = new MemoryThreadStore();
+      let store: ThreadStore = there;
+      const session = await (await a.connect()).startSession({
+        cwd: a.cwd,
+        store: {
+          load: (threadId) => store.load(threadId),
+          append: (threadId, lines, at) => store.append(threadId, lines, at),
+        },
+      });
+      for (let tries = 0; tries < 4; tries++) {
+        assert.ok(await rejection(session.ask(" ")) instanceof InvalidArgumentError);
+      }
+      await session.ask("one");
+      // A share that is not mounted is an empty directory.
+      store = new MemoryThreadStore();
+      for (let tries = 0; tries < 2; tries++) {
+        const error = await rejection(session.ask("unheard"));
+        assert.ok(error instanceof CodexError && error.retryable, String(error));
+        assert.match(error.message, /nothing of the thread any more/);
+      }
+      store = there;
+      await session.ask("two");
+      assert.deepEqual(heard(a), ["one", "two"]);
+      await session.release();
+      const stored = (await linesOf(there, session.threadId)).join("\n");
+      assert.match(stored, /"one"[^]*"two"/);
+    }));
+
   test(`a turn that only this machine had, when the thread went on elsewhere, is told of [${version}]`, () =>
     onMachines(version, 2, async (a, b) => {
       const inner = new MemoryThreadStore();
@@ -470,6 +500,28 @@ test("a stored thread goes to newer codex, and to an older one unless that would
     for (const world of [old, between, newest]) await world[Symbol.asyncDispose]();
   }
 });
+
+test("what a store gives in the wrong shape is told as the store's mistake", () =>
+  onMachines(CODEX_VERSIONS[0]!, 1, async (a) => {
+    const client = await a.connect();
+    const session = await client.startSession({ cwd: a.cwd });
+    await session.ask("one");
+    await session.release();
+    const resume = (given: unknown) =>
+      client.resumeSession(session.threadId, {
+        cwd: a.cwd,
+        store: { load: () => Promise.resolve(given), append: () => Promise.resolve() } as never,
+      });
+    async function* numbers() {
+      yield await Promise.resolve(7);
+    }
+    for (const given of [["{}"], "{}", numbers()]) {
+      const error = await rejection(resume(given));
+      assert.ok(error instanceof CodexError && error.code === "threadStore", String(error));
+    }
+    // As a map or a database's client tells that there is none.
+    await (await resume(undefined)).release();
+  }));
 
 test("a store that is not ours to trust names no file but the thread's own, and is put through no link", () =>
   onMachines("0.169.0", 2, async (a, b) => {

@@ -230,7 +230,11 @@ export class PortableThread {
   /** Stores the lines of a file that are not, with those that it is based on before it. */
   async #carry(path: string, file: string): Promise<void> {
     const size = await this.#files.size(path);
-    if (size === null) return this.#assertReadable(path);
+    if (size === null) {
+      // A thread without a turn has no file yet, however many prompts were refused.
+      if (this.#file === null) return;
+      throw threadStoreError(`The thread's file ${path} can't be read.`);
+    }
     if (file === this.#file && size < this.#offset) {
       throw damaged(`is shorter than what is stored of it: ${path}`);
     }
@@ -242,13 +246,6 @@ export class PortableThread {
       await this.#begin(file);
     }
     await this.#lines(path, Infinity);
-  }
-
-  /** A thread without a turn has no file yet; a file that this script may not see is another matter. */
-  #assertReadable(path: string): void {
-    if (this.#file !== null || this.#at > 2) {
-      throw threadStoreError(`The thread's file ${path} can't be read.`);
-    }
   }
 
   async #begin(file: string): Promise<void> {
@@ -351,7 +348,12 @@ export class PortableThread {
 
   async #hasLanded(lines: string[]): Promise<boolean> {
     const stored = await this.#load(this.#threadId!);
-    if (stored === null) return false;
+    if (stored === null) {
+      if (this.#at === 0) return false;
+      throw threadStoreError(
+        "The store has nothing of the thread any more. Is what it lies on, a share or a database, not there?",
+      );
+    }
     let at = 0;
     for await (const line of stored) {
       const mine = at - this.#at;
@@ -364,20 +366,19 @@ export class PortableThread {
 
   /** The lines that the store holds; it may keep nobody waiting for any of them. */
   async #load(threadId: string): Promise<AsyncIterable<string> | null> {
-    const stored = await this.#stored("load", () => this.store.load(threadId));
-    if (stored === null) return null;
-    const next = (lines: AsyncIterator<string>) => this.#stored("load", () => lines.next());
+    const lines = await this.#stored(
+      "load",
+      async () => (await this.store.load(threadId))?.[Symbol.asyncIterator](),
+    );
+    if (lines === undefined) return null;
     return {
-      [Symbol.asyncIterator]: () => {
-        const lines = stored[Symbol.asyncIterator]();
-        return {
-          next: () => next(lines),
-          return: () => {
-            lines.return?.().catch(() => {});
-            return Promise.resolve({ done: true, value: undefined });
-          },
-        };
-      },
+      [Symbol.asyncIterator]: () => ({
+        next: () => this.#stored("load", () => lines.next()),
+        return: () => {
+          lines.return?.().catch(() => {});
+          return Promise.resolve({ done: true, value: undefined });
+        },
+      }),
     };
   }
 

@@ -35,7 +35,8 @@ export function marker(type: "codex" | "file" | "turn" | "name", value: string):
 
 /** Reads a stored line; throws what can't be one. Lines of types that are not known yet are passed over. */
 export function readStored(line: string): StoredLine {
-  if (line.startsWith("{")) return { type: "content", line };
+  // A store may be anybody's: `exec` makes a text of what is none.
+  if (typeof line === "string" && line.startsWith("{")) return { type: "content", line };
   // A name may hold U+2028, which JSON leaves as it is and a dot does not take.
   const [, type, json] = /^#([a-z]+) (".*")$/s.exec(line) ?? [];
   let value: unknown;
