@@ -77,8 +77,28 @@ for (const version of codexes("0.169.0", "0.145.0")) {
   });
 }
 
+// Up to 0.144 the thread's settings can't be told again, and what a refused prompt said of them stays.
+for (const version of codexes("0.125.0")) {
+  test(`a review after a prompt that was refused begins if that said nothing else, codex ${version}`, async () => {
+    await using w = await world(version);
+    const refused = "x".repeat(2 ** 20 + 1);
+    const review = async (sandbox?: "read-only") => {
+      const place = await w.session({ approvalPolicy: "never" });
+      await assert.rejects(
+        place.session.ask(refused, sandbox === undefined ? {} : { sandbox }),
+        RpcError,
+      );
+      const instructions = inPrompt([exec("touch review"), "fine"]);
+      await place.session.review({ type: "custom", instructions });
+      return place.has("review");
+    };
+    assert.equal(await review(), true);
+    await assert.rejects(review("read-only"), UnsupportedError);
+  });
+}
+
 // Up to 0.146.1 a review has the sandbox that its thread was opened with, whatever the thread's settings are.
-for (const version of codexes("0.169.0", "0.145.0", "0.104.0")) {
+for (const version of codexes("0.169.0", "0.147.0", "0.146.1", "0.104.0")) {
   test(`a review has the sandbox that it asks for, or is refused, codex ${version}`, async () => {
     await using w = await world(version);
     const place = await w.session({ approvalPolicy: "never" });
@@ -87,7 +107,7 @@ for (const version of codexes("0.169.0", "0.145.0", "0.104.0")) {
     await place.session.ask(inPrompt(["done"]), { sandbox });
     const instructions = inPrompt([exec("touch review"), "fine"]);
     const review = place.session.review({ type: "custom", instructions }, { sandbox });
-    if (version === "0.169.0") await review;
+    if (version === "0.169.0" || version === "0.147.0") await review;
     else await assert.rejects(review, UnsupportedError);
     assert.equal(place.has("review"), false);
   });

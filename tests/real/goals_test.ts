@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import process from "node:process";
 import { spawn } from "../../src/automation/mod.ts";
+import { stringOf } from "../../src/json.ts";
 import type { Client } from "../../src/session/client/client.ts";
 import {
   BudgetExceededError,
@@ -448,6 +449,9 @@ for (const version of codexes("0.145.0", "0.125.0", ...CODEX_VERSIONS)) {
         ]);
         assert.equal(waited[0].assistantText, "You said: two");
         assert.equal(waited[2].assistantText, "You said: three");
+        // What the prompt before it brought counts for that one only.
+        const effort = stringOf(world.model.requests.at(-2)!.body["reasoning"], "effort");
+        if (version === "0.145.0" || version === "0.169.0") assert.equal(effort, "medium");
 
         const [stop, reason] = [new AbortController(), new Error("enough")];
         const slow = asked(world);
