@@ -25,6 +25,7 @@ import type * as outcome from "./request/tool_facts.ts";
 import type { ApprovalDecision, PendingApproval } from "./request/types.ts";
 import type * as sessionRules from "./rules/session_rules.ts";
 
+export { limits } from "./broker/gate.ts";
 export type { BrokerHost, GateToolCall, Grant, ReaderRequest, ThreadGate } from "./broker/gate.ts";
 export type {
   ApprovalAudit,

@@ -111,3 +111,62 @@ for (const version of CODEX_VERSIONS) {
       assert.deepEqual(await readdir(more), ["workspace-write"]);
     }));
 }
+
+for (const version of CODEX_VERSIONS) {
+  test(`in modes that read rules forbid, and allow nothing that the sandbox does not hold [${version}]`, () =>
+    inWorld(version, async (world) => {
+      const client = await world.connect();
+      const { cwd } = world;
+      const changes = { effect: "allow", kind: "fileChange" } as const;
+      const leaves = { effect: "allow", command: ["touch"], outsideSandbox: true } as const;
+      const prints = { effect: "allow", command: ["printf"] } as const;
+      const forbids = { effect: "deny", command: ["printf", "no"] } as const;
+      const hooks = { pre: [{ name: "sees", call: () => ({ type: "continue" } as const) }] };
+      const untrusted = {
+        approvalPolicy: "untrusted" as const,
+        approvals: { rules: [changes, prints, forbids] },
+      };
+      const profiles: Record<string, ServeProfile> = {
+        onRequest: { approvals: { rules: [changes, leaves] } },
+        untrusted,
+        hooked: { ...untrusted, hooks },
+      };
+      for (const [name, profile] of Object.entries(profiles)) {
+        const { streams } = serveHere(client, { allowPrivilegedEscalation: true, ...profile });
+        await using editor = await Editor.open(streams);
+        editor.answer = choose("allow_once");
+        await editor.initialize();
+        const { sessionId } = await editor.start(cwd);
+        for (const modeId of ["read-only", "plan", "ask"]) {
+          await editor.agent.request("session/set_mode", { sessionId, modeId });
+          const file = `${name}-${modeId}.txt`;
+          const outside = { sandbox_permissions: "require_escalated", justification: "Let me?" };
+          const asked = editor.asked.length;
+          const { stopReason } = await editor.ask(
+            sessionId,
+            world.prompt([
+              script.applyPatch(patch(file)),
+              [script.exec(`touch command-${file}`, outside)],
+              [script.exec("printf 'yes it %s' ran")],
+              [script.exec("printf no")],
+              "Done.",
+            ]),
+          );
+          assert.equal(stopReason, "end_turn");
+          const what = `${name} in ${modeId}`;
+          const heard = JSON.stringify(world.model.requests.at(-1)!.toolOutputs);
+          if (profile.approvalPolicy === "untrusted" && process.platform === "linux") {
+            if (version === NEWEST_CODEX) assert.match(heard, /yes it ran/, what);
+            assert.match(heard, /rejected by user[^,]*$/, what);
+          }
+          if (modeId === "ask") {
+            assert.ok(existsSync(join(cwd, file)), what);
+            continue;
+          }
+          assert.equal(existsSync(join(cwd, file)), false, what);
+          assert.equal(existsSync(join(cwd, `command-${file}`)), false, what);
+          assert.ok(profile.approvalPolicy === "untrusted" || editor.asked.length === asked, what);
+        }
+      }
+    }));
+}

@@ -2,6 +2,7 @@
  * An agent of the Agent Client Protocol on one codex: what each method does.
  * @module
  */
+import { type ApprovalHandler, limits } from "../../approvals/mod.ts";
 import {
   AttachmentNotFoundError,
   CodexError,
@@ -251,19 +252,16 @@ class Agent {
       const models = await this.#listModels();
       const { signal: _, approvals, ...profile } = this.#profile;
       let made: AgentSession | null = null;
+      const ask: ApprovalHandler = (request, context) =>
+        made?.approve(request, context) ?? { decision: "decline" };
+      limits.set(ask, (request) => made?.limit(request) ?? null);
       const config: SessionConfig = {
         timeoutMs: TIMEOUT_MS,
         ...profile,
         cwd,
         signal,
         ...(this.#modes.asks
-          ? {
-            approvals: {
-              rules: [],
-              ...approvals,
-              ask: (request, context) => made?.approve(request, context) ?? { decision: "decline" },
-            },
-          }
+          ? { approvals: { rules: [], ...approvals, ask } }
           : defined({ approvals })),
       };
       const own = profile.mcpServers ?? {};
@@ -280,7 +278,10 @@ class Agent {
           session = await openWith(policy);
         }
       }
-      const settings = new Settings(modes, models, profile);
+      const { toolHooks, toolHooksNote } = session.policy;
+      const hooked = toolHooks || toolHooksNote !== null;
+      const ruled = !hooked && approvals !== undefined && approvals.rules.length > 0;
+      const settings = new Settings(modes, models, profile, ruled);
       const opened = made = new AgentSession({
         session,
         peer: this.#peer,

@@ -55,9 +55,9 @@ const streamsKind: Kind = required(having("{ readable, writable }", {
  * `"read-only"`; `full-access` needs a `sandbox` without limits, such as `"danger-full-access"`. Sessions begin in the
  * profile's mode `plan` or in that of its `sandbox`, without both in `ask`. The default of `approvalPolicy` is `"on-request"`
  * here, that of `timeoutMs` one hour. Rules, hooks and this script's own permissions come before the user, who has the codex
- * client's `approvalTimeoutMs` to answer. With hooks that see tools codex asks in `read-only` and `plan` as well. There the
- * user is asked about commands where the policy's `acceptedCommands` is `"sandboxed"`, and what could be more than the mode
- * allows is declined.
+ * client's `approvalTimeoutMs` to answer. With hooks that see tools, and with `approvals`, codex asks in `read-only` and
+ * `plan` as well. There the user is asked about commands where the policy's `acceptedCommands` is `"sandboxed"`, and what could
+ * be more than the mode allows is declined, whatever rules allow.
  *
  * Rejects with `InvalidArgumentError` for a wrong argument, and with `RequestTimeoutError` when codex did not confirm that a
  * session has stopped.

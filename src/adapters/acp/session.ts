@@ -50,10 +50,7 @@ const DECLINED: ApprovalDecision = {
   decision: "decline",
   reason: "The client can't ask its user this.",
 };
-const BEYOND_MODE: ApprovalDecision = {
-  decision: "decline",
-  reason: "The session's mode asks nobody for what its sandbox does not hold.",
-};
+const BEYOND_MODE = "The session's mode asks nobody for what its sandbox does not hold.";
 
 /** Turns whose events are not told a second time. */
 const KEPT_TURNS = 256;
@@ -180,10 +177,6 @@ export class AgentSession {
       }
       const asked = askedOf(request, this.session.cwd);
       if (asked === null) return DECLINED;
-      // Where hooks see tools codex asks under every policy.
-      if (this.settings.turn.approvalPolicy === "never" && !this.#isHeld(request)) {
-        return BEYOND_MODE;
-      }
       const { call, options } = asked;
       const ours = request.threadId === this.id;
       const known = ours ? this.#updates.nameOf(request.turnId, request.itemId) : null;
@@ -207,11 +200,14 @@ export class AgentSession {
     }
   }
 
-  /** Whether the sandbox holds what is asked about, also once it is accepted. */
-  #isHeld(request: ApprovalRequest): boolean {
-    return request.type === "command" && request.network === null &&
+  /** Why nobody may accept it, rules included: in a mode that reads only what the sandbox holds, also once it is accepted. */
+  limit(request: ApprovalRequest): string | null {
+    const isHeld = request.type === "command" && request.network === null &&
       request.additionalPermissions === null &&
       this.session.policy.acceptedCommands === "sandboxed";
+    return this.settings.reads && !isHeld && askedOf(request, this.session.cwd) !== null
+      ? BEYOND_MODE
+      : null;
   }
 
   async #run(read: ReadPrompt, signal: AbortSignal): Promise<PromptResult> {

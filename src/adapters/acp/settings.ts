@@ -134,12 +134,14 @@ const CODEX_DEFAULT = "default";
 export class Settings {
   readonly #modes: Modes;
   readonly #models: readonly Model[];
+  readonly #ruled: boolean;
   #mode: Mode;
   #model: string | null;
   #effort: string;
 
-  /** Begins with what the profile says. */
-  constructor(modes: Modes, models: readonly Model[], profile: RunProfile) {
+  /** Begins with what the profile says. `ruled`: codex has to ask in every mode, and is not made to by hooks. */
+  constructor(modes: Modes, models: readonly Model[], profile: RunProfile, ruled: boolean) {
+    this.#ruled = ruled;
     this.#modes = modes;
     this.#models = models;
     this.#mode = modes.all.find(({ id }) => id === modes.initial)!;
@@ -152,10 +154,22 @@ export class Settings {
     return this.#mode.id;
   }
 
-  /** What a turn brings. */
+  /** Whether the mode is one of those beside which there are others that ask. */
+  get reads(): boolean {
+    return this.#modes.asks && this.#mode.turn.approvalPolicy === "never";
+  }
+
+  /** What a turn brings. Under `never` rules would not be heard. */
   get turn(): Pick<TurnOptions, "sandbox" | "approvalPolicy" | "mode" | "model" | "effort"> {
     const model = this.#model === null ? {} : { model: this.#model };
-    return { mode: "default", ...this.#mode.turn, ...model, effort: this.#effort };
+    const { approvalPolicy } = this.#ruled ? this.#modes.widest : this.#mode.turn;
+    return {
+      mode: "default",
+      ...this.#mode.turn,
+      approvalPolicy,
+      ...model,
+      effort: this.#effort,
+    };
   }
 
   /** What the client shows. */

@@ -16,6 +16,10 @@ import type {
 import type { ApprovalRules } from "../rules/rule_types.ts";
 import { OpenChanges } from "./open_changes.ts";
 
+/** What handlers let nobody accept, rules included: why, or `null`. */
+export const limits: WeakMap<ApprovalHandler, (request: ApprovalRequest) => string | null> =
+  new WeakMap();
+
 /** A call of a tool of this process. */
 export interface GateToolCall {
   /** The tool. */

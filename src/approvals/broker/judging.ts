@@ -10,7 +10,7 @@ import { decide, type RuleDecision } from "../rules/decide.ts";
 import type { ApprovalRules } from "../rules/rule_types.ts";
 import type { ApprovalDecision, ApprovalHandler } from "../request/types.ts";
 import type { Answering } from "./answering.ts";
-import type { BrokerOptions, ReaderRequest, ThreadGate } from "./gate.ts";
+import { type BrokerOptions, limits, type ReaderRequest, type ThreadGate } from "./gate.ts";
 import {
   isAccept,
   isDeferred,
@@ -54,6 +54,12 @@ export class Judging {
     const ruled = this.#ruled(pending, rules);
     const named = ruled.effect !== "allow" && ruled.rule !== null;
     if (ruled.effect === "deny" && named) return this.#denyByRule(pending, ruled.rule);
+    const handler = typeof approvals === "function" ? approvals : rules?.ask;
+    const beyond = handler && limits.get(handler)?.(request) || null;
+    if (beyond !== null) {
+      const ruling: Ruling = { by: "handler", rule: null, reason: beyond };
+      return this.#answering.send(pending, { decision: "decline", reason: beyond }, ruling);
+    }
     const unacceptable = this.#answering.unacceptable(pending);
     if (unacceptable !== null) return this.#answering.decline(pending, unacceptable, ruled.rule);
     if (ruled.effect !== "allow" && this.#answering.isKept(pending)) {
@@ -76,7 +82,6 @@ export class Judging {
       const decision = ruled.scope === "session" ? "acceptForSession" : "accept";
       return this.#answering.send(pending, { decision }, { by: "rule", rule: ruled.rule });
     }
-    const handler = typeof approvals === "function" ? approvals : rules?.ask;
     await this.#asked(pending, handler, ruled.rule);
   }
 

@@ -54,7 +54,7 @@ test("a chosen model brings an effort that it knows", () => {
     raw: {},
   });
   const models = [model("a", ["low", "ultra"], true), model("b", ["low", "medium"])];
-  const settings = new Settings(modesOf({}), models, { effort: "ultra" });
+  const settings = new Settings(modesOf({}), models, { effort: "ultra" }, false);
   settings.set("model", "b");
   assert.deepEqual([settings.turn.model, settings.turn.effort], ["b", "medium"]);
   assert.throws(() => settings.set("effort", "ultra"), /must be one of "low", "medium"/);
@@ -174,28 +174,28 @@ test("a question without an item of its own is shown apart, and ended by its ans
   ]);
 });
 
-test("a mode that asks nobody asks about commands alone that stay in the sandbox", async () => {
+test("in a mode that reads nobody may accept but commands that stay in the sandbox", () => {
   const can = { terminalOutput: false, notices: true, compaction: true, forms: true };
-  let asked = 0;
-  const peer = {
-    update: () => {},
-    call: () => {
-      asked++;
-      return Promise.resolve({ outcome: { outcome: "selected", optionId: "accept" } });
-    },
-  };
+  const peer = { update: () => {} };
   const more = { network: { enabled: true } };
   const network = { host: "a.example", protocol: "https" };
-  // What is asked about, the mode's policy, whether accepted commands stay in the sandbox, whether the user is asked.
-  const rows: [Record<string, unknown>, string, string, boolean][] = [
-    [{}, "never", "sandboxed", true],
-    [{}, "never", "mayLeave", false],
-    [{}, "on-request", "mayLeave", true],
-    [{ additionalPermissions: more }, "never", "sandboxed", false],
-    [{ networkApprovalContext: network }, "never", "sandboxed", false],
-    [{ networkApprovalContext: network }, "on-request", "sandboxed", true],
+  const command = "item/commandExecution/requestApproval";
+  const patch = "item/fileChange/requestApproval";
+  // What is asked about, whether the mode reads, whether accepted commands stay in the sandbox, whether it may be accepted.
+  const rows: [string, Record<string, unknown>, boolean, string, boolean][] = [
+    [command, {}, true, "sandboxed", true],
+    [command, {}, true, "mayLeave", false],
+    [command, {}, false, "mayLeave", true],
+    [command, { additionalPermissions: more }, true, "sandboxed", false],
+    [command, { networkApprovalContext: network }, true, "sandboxed", false],
+    [command, { networkApprovalContext: network }, false, "sandboxed", true],
+    [patch, {}, true, "sandboxed", false],
+    [patch, {}, false, "sandboxed", true],
+    ["item/permissions/requestApproval", { permissions: more }, true, "sandboxed", false],
+    ["item/tool/call", { tool: "a", arguments: {}, callId: "c" }, true, "sandboxed", true],
+    ["item/tool/requestUserInput", { questions: [] }, true, "sandboxed", true],
   ];
-  for (const [given, approvalPolicy, acceptedCommands, isAsked] of rows) {
+  for (const [method, given, reads, acceptedCommands, isFree] of rows) {
     const session = {
       threadId: "t",
       cwd: "/w",
@@ -203,16 +203,10 @@ test("a mode that asks nobody asks about commands alone that stay in the sandbox
       policy: { acceptedCommands },
       events: async function* () {},
     };
-    const settings = { turn: { approvalPolicy } };
-    const agent = new AgentSession({ session, peer, can, settings } as never);
+    const agent = new AgentSession({ session, peer, can, settings: { reads } } as never);
     const about = { threadId: "t", turnId: "u", itemId: "a", command: "two", cwd: "/w", ...given };
-    const request = parseRequest("item/commandExecution/requestApproval", about);
-    const before = asked;
-    const signal = new AbortController().signal;
-    const decision = await agent.approve(request, { signal } as never);
-    const row = JSON.stringify([given, approvalPolicy, acceptedCommands]);
-    assert.equal(asked - before, isAsked ? 1 : 0, row);
-    assert.equal("decision" in decision && decision.decision, isAsked ? "accept" : "decline", row);
+    const why = agent.limit(parseRequest(method, about));
+    assert.equal(why === null, isFree, JSON.stringify([method, given, reads, acceptedCommands]));
   }
 });
 
