@@ -474,7 +474,33 @@ test("toolSpecsOf() takes schemas of objects, and not the members of one alone",
     [{}, { type: "object" }],
     [{ properties }, { type: "object", properties }],
     [{ type: "object", properties }, { type: "object", properties }],
-    [{ anyOf: [{ type: "object" }] }, { type: "object", anyOf: [{ type: "object" }] }],
+    // Providers refuse alternatives at the root.
+    [{ anyOf: [{ type: "object" }] }, { type: "object", properties: {} }],
+    [
+      { type: "object", properties, anyOf: [{ required: ["id"] }, { required: ["name"] }] },
+      { type: "object", properties },
+    ],
+    [
+      {
+        oneOf: [{ $ref: "#/$defs/A" }, {
+          allOf: [{ properties }, { properties: { kind: { const: "b" }, n: { type: "number" } } }],
+        }],
+        $defs: { A: { type: "object", properties: { kind: { const: "a" } } } },
+      },
+      {
+        type: "object",
+        properties: {
+          kind: { anyOf: [{ const: "a" }, { const: "b" }] },
+          ...properties,
+          n: { type: "number" },
+        },
+        $defs: { A: { type: "object", properties: { kind: { const: "a" } } } },
+      },
+    ],
+    [
+      { anyOf: [{ $ref: "#" }, { properties }] },
+      { type: "object", properties },
+    ],
     [{ $ref: "#/$defs/A", $defs }, { type: "object", $ref: "#/$defs/A", $defs }],
   ];
   for (const [given, told] of taken) assert.deepEqual(await specOf(given), told);
