@@ -36,6 +36,7 @@ export {
   ownRootIn,
   rootAroundHome,
   type ServerFiles,
+  temporaryRoots,
   type ThreadPolicyParams,
   threadPolicyParams,
   turnPolicyParams,

@@ -12,6 +12,12 @@ export { coreOf } from "./core_of.ts";
 export { spawnCore } from "./spawn.ts";
 export type { EventEnvelope } from "./log/event_envelope.ts";
 export type { ServerInfo } from "./runtime_types.ts";
-export { codexHome, readHomeFile, readRulesFiles } from "./diagnose/evidence.ts";
+export {
+  codexEnv,
+  codexHome,
+  configuredHome,
+  readHomeFile,
+  readRulesFiles,
+} from "./diagnose/evidence.ts";
 export { transportFactory } from "./connect/connect.ts";
 export { DEFAULTS, isAttached, isRemote } from "./defaults.ts";

@@ -8,7 +8,7 @@ import { isInside, isSamePath } from "../../platform/mod.ts";
 import { type Feature, featureSince, supports } from "../../protocol/mod.ts";
 import { compareVersions } from "../../version.ts";
 import { sandboxMode } from "../need.ts";
-import type { ApprovalPolicy, SandboxMode, SandboxPolicy } from "../types.ts";
+import type { ApprovalPolicy, SandboxMode, SandboxPolicy, WorkspaceWritePolicy } from "../types.ts";
 import { isPattern } from "./effective_policy.ts";
 import type { EffectivePolicy, PolicyFacts } from "./policy.ts";
 
@@ -266,7 +266,7 @@ const KEEPS_DOT_CODEX_SINCE = "0.125.0";
 export function rootAroundHome(
   { cwd, sandbox }: Pick<EffectivePolicy, "cwd" | "sandbox">,
   codexHome: string,
-  facts: Pick<PolicyFacts, "realPath" | "tmpdir" | "moreTmpdirs" | "serverVersion">,
+  facts: Pick<PolicyFacts, "realPath" | "tmpdir" | "moreTmpdirs" | "windows" | "serverVersion">,
 ): string | null {
   if (sandbox.type !== "workspaceWrite") return null;
   const spellings = (path: string) => [path, facts.realPath(path) ?? path];
@@ -279,12 +279,19 @@ export function rootAroundHome(
         isInside(home, outer) && !(kept && homes.every((one) => isDotCodexOf(one, spellings(root))))
       )
     );
-  const temporary = [
-    ...(sandbox.excludeSlashTmp === true ? [] : ["/tmp"]),
-    ...(sandbox.excludeTmpdirEnvVar === true ? [] : [facts.tmpdir, ...facts.moreTmpdirs ?? []]),
-  ].filter((root) => root !== null && root !== "") as string[];
   return [cwd, ...sandbox.writableRoots ?? []].find((root) => holds(root, keepsDotCodex)) ??
-    temporary.find((root) => holds(root, false)) ?? null;
+    temporaryRoots(sandbox, facts).find((root) => holds(root, false)) ?? null;
+}
+
+/** The directories for temporary files that a sandbox leaves writable, as far as they are known. */
+export function temporaryRoots(
+  { excludeSlashTmp, excludeTmpdirEnvVar }: WorkspaceWritePolicy,
+  { tmpdir, moreTmpdirs = [], windows }: Pick<PolicyFacts, "tmpdir" | "moreTmpdirs" | "windows">,
+): string[] {
+  return [
+    excludeSlashTmp === true || windows === true ? null : "/tmp",
+    ...(excludeTmpdirEnvVar === true ? [] : [tmpdir, ...moreTmpdirs]),
+  ].filter((root) => root !== null && root !== "") as string[];
 }
 
 function isDotCodexOf(home: string, roots: readonly string[]): boolean {

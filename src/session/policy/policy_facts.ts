@@ -15,9 +15,9 @@ import {
   type SandboxPolicy,
   type ServerFiles,
 } from "../../permissions/mod.ts";
-import { canReadEnv, codexHomeIn, platformName, readEnv } from "../../platform/mod.ts";
+import { platformName } from "../../platform/mod.ts";
 import { supports } from "../../protocol/mod.ts";
-import { isRemote, type RuntimeCore } from "../../runtime/mod.ts";
+import { codexEnv, configuredHome, isRemote, type RuntimeCore } from "../../runtime/mod.ts";
 
 /** The server's files, asked for once a connection. */
 const serverFiles: WeakMap<RuntimeCore, Promise<ServerFiles | null>> = new WeakMap();
@@ -31,7 +31,7 @@ export function realPathFor({ config }: RuntimeCore): typeof realPathOf {
 export function policyFacts(core: RuntimeCore): PolicyFacts {
   return {
     realPath: realPathFor(core),
-    ...temporaries(isWindows(core)),
+    ...temporaries(core),
     serverVersion: core.server.version,
     platform: serverSystem(core),
     ...(addsOwnRoot(core.server.version) ? { ownRoot: ownRoot(core) } : {}),
@@ -39,16 +39,14 @@ export function policyFacts(core: RuntimeCore): PolicyFacts {
 }
 
 /** Where codex lets commands write temporary files: Windows has three variables for it. */
-function temporaries(windows: boolean): Pick<PolicyFacts, "tmpdir" | "moreTmpdirs" | "windows"> {
-  const value = (name: string) => canReadEnv(name) ? readEnv(name) ?? null : null;
-  if (!windows) return { tmpdir: value("TMPDIR") };
-  const all = ["TEMP", "TMP", "TMPDIR"].filter((name) =>
-    !canReadEnv(name) || readEnv(name) !== undefined
-  );
+function temporaries(core: RuntimeCore): Pick<PolicyFacts, "tmpdir" | "moreTmpdirs" | "windows"> {
+  const value = (name: string) => codexEnv(core.config, name);
+  const windows = isWindows(core);
+  if (!windows) return { tmpdir: value("TMPDIR") ?? null };
+  const all = ["TEMP", "TMP", "TMPDIR"].map(value);
   // One that can't be read may lead anywhere.
-  const unknown = all.some((name) => value(name) === null);
-  const known = all.flatMap((name) => value(name) ?? []);
-  return { tmpdir: unknown ? null : known[0] ?? null, moreTmpdirs: known.slice(1), windows };
+  const known = all.includes(null) ? [] : all.filter((path) => typeof path === "string");
+  return { tmpdir: known[0] ?? null, moreTmpdirs: known.slice(1), windows };
 }
 
 /** Whether the server runs on Windows, by its own word where it gives one. */
@@ -75,12 +73,8 @@ function ownRoot(core: RuntimeCore): string | null {
 }
 
 /** Codex's home, as far as it is known before a thread is. */
-export function codexHomeOf(core: RuntimeCore): string | undefined {
-  const { set = {}, inherit = "all" } = core.config.env ?? {};
-  const value = (name: string): string | undefined =>
-    set[name] ??
-      (typeof inherit === "string" || inherit.includes(name) ? readEnv(name) : undefined);
-  return core.server.codexHome ?? codexHomeIn(platformName(), value);
+export function codexHomeOf({ server, config }: RuntimeCore): string | undefined {
+  return server.codexHome ?? configuredHome(config) ?? undefined;
 }
 
 /** The same, with the home that the thread's file lies in: codex 0.110 to 0.115 tell it nowhere else. */

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { mkdir, realpath, symlink } from "node:fs/promises";
 import { join } from "node:path";
+import process from "node:process";
 import type { RuntimeConfig } from "../../../src/runtime/config.ts";
 import { brokerHost } from "../../../src/runtime/broker_host.ts";
 import type { RuntimeCore } from "../../../src/runtime/mod.ts";
@@ -56,4 +57,23 @@ test("a remote server that works elsewhere than asked is not excused by a link o
   for (const transport of REMOTE) {
     assert.throws(() => confirmDecided(coreWith(transport), decided, echo), /cwd/);
   }
+});
+
+test("the directory for temporary files is the one that codex itself has", () => {
+  const own = process.env["TMPDIR"] ?? null;
+  const posix = { version: "0.169.0", platformOs: "linux", platformFamily: "unix" };
+  const windows = { version: "0.169.0", platformOs: "windows", platformFamily: "windows" };
+  const factsOf = (env: RuntimeConfig["env"], server: object = posix) => {
+    const { tmpdir, moreTmpdirs } = policyFacts(
+      { config: { env }, server } as unknown as RuntimeCore,
+    );
+    return [tmpdir, ...moreTmpdirs ?? []];
+  };
+  assert.deepEqual(factsOf(undefined), [own]);
+  assert.deepEqual(factsOf({ inherit: "minimal" }), [own]);
+  assert.deepEqual(factsOf({ inherit: ["PATH"] }), [null]);
+  assert.deepEqual(factsOf({ set: { TMPDIR: "/given" } }), ["/given"]);
+  const set = { TEMP: "C:\\one", TMP: "C:\\two" };
+  assert.deepEqual(factsOf({ inherit: [], set }, windows), Object.values(set));
+  assert.deepEqual(factsOf({ inherit: [] }, windows), [null]);
 });

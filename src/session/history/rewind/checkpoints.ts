@@ -14,17 +14,12 @@ import {
   hostProbe,
   missingNeeds,
   type PermissionNeed,
+  temporaryRoots,
 } from "../../../permissions/mod.ts";
 import { treeFiles } from "../../../platform/fs.ts";
-import {
-  codexHomeIn,
-  isInside,
-  isSamePath,
-  platformName,
-  readEnv,
-  realPath,
-} from "../../../platform/mod.ts";
+import { isInside, isSamePath, realPath } from "../../../platform/mod.ts";
 import { isRemote, type RuntimeCore } from "../../../runtime/mod.ts";
+import { codexHomeOf, policyFacts } from "../../policy/policy_facts.ts";
 import type { Turn } from "../../turn/turn.ts";
 import { CheckpointStore } from "./checkpoint_store.ts";
 import { Workspace } from "./workspace.ts";
@@ -96,7 +91,7 @@ export class Checkpoints {
       );
     }
     if (root === null) throw denied([{ kind: "read", path: cwd }]);
-    const reach = [root, ...writableBy(policy)].find((directory) =>
+    const reach = [root, ...writableBy(core, policy)].find((directory) =>
       isInside(home, directory) || isSamePath(home, directory)
     );
     if (reach !== undefined) {
@@ -256,22 +251,16 @@ function notRecorded(
 }
 
 /** Where commands may write, the workspace apart. */
-function writableBy({ sandbox }: EffectivePolicy): string[] {
+function writableBy(core: RuntimeCore, { sandbox }: EffectivePolicy): string[] {
   if (sandbox.type !== "workspaceWrite") return [];
-  const temporary = sandbox.excludeSlashTmp === true || platformName() === "win32" ? [] : ["/tmp"];
-  const own = sandbox.excludeTmpdirEnvVar === true ? undefined : readEnv("TMPDIR");
-  const all = [...sandbox.writableRoots ?? [], ...temporary, ...(own ? [own] : [])];
+  const all = [...sandbox.writableRoots ?? [], ...temporaryRoots(sandbox, policyFacts(core))];
   return all.map((path) => realPath(path) ?? path);
 }
 
 /** Codex's home on this machine. */
-function homeOf({ server, config }: RuntimeCore): string | null {
-  const { set = {}, inherit = "all" } = config.env ?? {};
-  const value = (name: string) =>
-    set[name] ??
-      (typeof inherit === "string" || inherit.includes(name) ? readEnv(name) : undefined);
-  const home = server.codexHome ?? codexHomeIn(platformName(), value);
-  return home === undefined || home === null ? null : realPath(home) ?? home;
+function homeOf(core: RuntimeCore): string | null {
+  const home = codexHomeOf(core);
+  return home === undefined ? null : realPath(home) ?? home;
 }
 
 function denied(missing: readonly PermissionNeed[]): PermissionDeniedError {
