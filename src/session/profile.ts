@@ -201,7 +201,7 @@ export interface RewindOptions {
   before: string;
   /** Takes back the files of the workspace; needs `checkpoints`. Default `true`. */
   files?: boolean;
-  /** Takes back what the model remembers. Default `true`. */
+  /** Takes back what the model remembers. Default `true`; `false` also takes a turn that it has lost before. */
   conversation?: boolean;
   /** Only tells what would be done. Default `false`. */
   dryRun?: boolean;

@@ -3,9 +3,14 @@ import assert from "node:assert/strict";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
-import { CheckpointError, InvalidArgumentError, UnsupportedError } from "../../src/errors/mod.ts";
+import {
+  CheckpointError,
+  CodexError,
+  InvalidArgumentError,
+  UnsupportedError,
+} from "../../src/errors/mod.ts";
 import { script } from "../../src/testing/mod.ts";
-import { codexes } from "../_codex.ts";
+import { CODEX_VERSIONS, codexes } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { inWorld, rejection, type World } from "./_session_world.ts";
 
@@ -102,6 +107,28 @@ for (const version of codexes("0.169.0", "0.145.0", "0.104.0")) {
 
       const unknown = await rejection(again.rewind({ before: crypto.randomUUID() }));
       assert.ok(unknown instanceof InvalidArgumentError, `${unknown}`);
+    }));
+}
+
+for (const version of CODEX_VERSIONS) {
+  test(`files are taken back also when the conversation was before [${version}]`, () =>
+    inWorld(version, async (world) => {
+      const { cwd } = world;
+      const session = await (await world.connect()).startSession({ cwd, ...PROFILE });
+      await session.ask("hello");
+      const { turnId } = await session.ask(sh(world, "printf 1 > a.txt; printf 2 > b.txt", "one"));
+      // What a full disk had in the way.
+      const { turns } = await session.rewind({ before: turnId, files: false });
+      assert.deepEqual(turns, [turnId]);
+      await session.ask(sh(world, "printf 3 > b.txt", "two"));
+      const again = { before: turnId, conversation: false };
+      const planned = await session.rewind({ ...again, dryRun: true });
+      assert.deepEqual(planned.files.map(({ path }) => path), ["a.txt", "b.txt"]);
+      assert.deepEqual((await session.rewind(again)).turns, []);
+      assert.deepEqual(readdirSync(cwd).filter((name) => /txt/.test(name)), []);
+      assert.ok(await rejection(session.rewind({ before: turnId })) instanceof CodexError);
+      const nothing = await rejection(session.rewind({ ...again, before: "none" }));
+      assert.ok(nothing instanceof CheckpointError, `${nothing}`);
     }));
 }
 

@@ -47,7 +47,12 @@ export async function rewind(host: ThreadHost, options: RewindOptions): Promise<
   refuseBusy(host.busy || othersBusy());
   return await alone(host, signal, async (signal) => {
     if (conversation) await assertRevertable(core, host.threadId);
-    const dropped = await turnsFrom(core, host.threadId, before, signal);
+    const dropped = await turnsFrom(core, host.threadId, before, signal).catch(async (error) => {
+      // The conversation lost the turn before; its files may be as it left them, as on a full disk.
+      const filesAlone = files && !conversation && error instanceof InvalidArgumentError;
+      if (filesAlone && await checkpoints!.treeBefore([before]) !== null) return [before];
+      throw error;
+    });
     const turns = conversation ? dropped : [];
     const tree = files ? await checkpoints!.treeBefore(dropped) : null;
     refuseBusy(othersBusy());
