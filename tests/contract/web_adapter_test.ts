@@ -3,7 +3,12 @@ import assert from "node:assert/strict";
 import { mkdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
-import { AttachmentNotFoundError, MessageTooLargeError, WebError } from "../../src/errors/mod.ts";
+import {
+  AttachmentNotFoundError,
+  MessageTooLargeError,
+  RpcError,
+  WebError,
+} from "../../src/errors/mod.ts";
 import { WebAdapter } from "../../src/web/adapter.ts";
 import type { WebClient, WebTurnStream } from "../../src/web/client.ts";
 import { MemorySessionStore, type StoredSession } from "../../src/web/store/session_store.ts";
@@ -455,6 +460,22 @@ test("a first prompt that was never sent leaves a session that can be used", () 
       await after.close();
     },
   );
+});
+
+test("a first prompt that codex refused is as if it had not been asked", () => {
+  const refuse = () => {
+    throw new FakeRpcError("Input exceeds the maximum length of 1048576 characters.", -32602);
+  };
+  return inWorld({ server: { methods: { "turn/start": refuse } } }, async ({ client }) => {
+    const store = new MemorySessionStore();
+    const adapter = new WebAdapter({ client, isolation, cwd: CWD, store });
+    const { sessionId } = await adapter.createSession("ann");
+    await assert.rejects(adapter.createTurn("ann", sessionId, { text: "long" }), RpcError);
+    // Taken for used, its thread would be resumed, which codex can't: it has no turn.
+    const { used, title } = (await store.get(sessionId))!;
+    assert.deepEqual([used, title], [false, null]);
+    await adapter.close();
+  });
 });
 
 test("files that are sent along must lie below the tenant's directory, wherever links lead", async () => {

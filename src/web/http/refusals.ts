@@ -9,7 +9,7 @@ import {
   SessionClosedError,
   WebError,
 } from "../../errors/mod.ts";
-import { base64 } from "../../json.ts";
+import { base64, stringOf } from "../../json.ts";
 
 /** Also the answer about another tenant's things: whether they exist is nobody else's business. */
 export function notFound(what: string): WebError {
@@ -73,8 +73,10 @@ export function httpFailure(error: unknown): HttpFailure {
   }
   // What is wrong with anything but the input is the bridge's own doing.
   if (
-    error instanceof InvalidArgumentError &&
-    ["prompt", "attachments"].includes(String(error.data?.["where"]))
+    (error instanceof InvalidArgumentError &&
+      ["prompt", "attachments"].includes(String(error.data?.["where"]))) ||
+    // Such as `input_too_large`. 0.169.
+    (error instanceof RpcError && stringOf(error.rpcData, "input_error_code") !== null)
   ) {
     return failure(400, "badRequest", "Codex does not take this input.");
   }

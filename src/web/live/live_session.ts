@@ -9,6 +9,7 @@ import {
   AttachmentNotFoundError,
   HookBlockedError,
   InvalidArgumentError,
+  RpcError,
   SessionClosedError,
 } from "../../errors/mod.ts";
 import { isRefusal } from "../../protocol/mod.ts";
@@ -204,7 +205,7 @@ export class LiveSession {
         ...(effort === null ? {} : { effort }),
         ...(timeoutMs === null ? {} : { timeoutMs }),
       }).catch(async (error) => {
-        if (neverSent(error)) await takeBack().catch(() => {});
+        if (neverBegun(error)) await takeBack().catch(() => {});
         throw error;
       });
       this.#begin(stream);
@@ -421,9 +422,9 @@ export class LiveSession {
   }
 }
 
-/** Whether codex certainly has not heard of the prompt. */
-function neverSent(error: unknown): boolean {
-  return [AttachmentNotFoundError, HookBlockedError, InvalidArgumentError]
+/** Whether codex certainly has not begun with the prompt: it was not sent, or refused. */
+function neverBegun(error: unknown): boolean {
+  return [AttachmentNotFoundError, HookBlockedError, InvalidArgumentError, RpcError]
     .some((kind) => error instanceof kind);
 }
 

@@ -42,6 +42,11 @@ const CASES: [unknown, number, string][] = [
     "unavailable",
   ],
   [new RpcError("turn/start", -32600, SECRET), 502, "codexRefused"],
+  [
+    new RpcError("turn/start", -32602, SECRET, { input_error_code: "input_too_large" }),
+    400,
+    "badRequest",
+  ],
   [new PolicyError(SECRET), 500, "internal"],
   [new CodexError("x", SECRET), 500, "internal"],
   [new TypeError(SECRET), 500, "internal"],
