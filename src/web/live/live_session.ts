@@ -18,7 +18,7 @@ import type { PromptWithAttachments } from "../../prompt.ts";
 import type { WebThread, WebTurnStream } from "../client.ts";
 import { type CheckedTurn, isForPeople } from "../http/check_request.ts";
 import { conflict } from "../http/refusals.ts";
-import { forTenants, ThreadState, Transcript } from "./transcript.ts";
+import { endsOfQuestions, forTenants, ThreadState, Transcript } from "./transcript.ts";
 import { type RestoredEvent, SessionLog, type TailParts, TailPump } from "./session_log.ts";
 import {
   type Question,
@@ -409,10 +409,12 @@ export class LiveSession {
   }
 
   /** What the owner before told goes on from there; its turn does not. */
-  #restore(events: readonly RestoredEvent[]): void {
-    this.log.restore(events);
-    const open = this.#transcript.replay(events.map(({ event }) => event), this.threadId);
-    for (const { event } of events) this.#state.apply(event);
+  #restore(restored: readonly RestoredEvent[]): void {
+    this.log.restore(restored);
+    const events = restored.map(({ event }) => event);
+    const open = this.#transcript.replay(events, this.threadId);
+    for (const event of events) this.#state.apply(event);
+    for (const end of endsOfQuestions(events, Date.now())) this.#append(end);
     const error = { kind: "other", message: "The server that ran it has ended." };
     const { threadId } = this;
     for (const event of this.#state.ends(error)) this.#append(event);

@@ -325,6 +325,29 @@ export function threadEvent(event: SessionEvent): WebThreadEvent | null {
   }
 }
 
+/** The ends of the questions that nobody will tell of: they died with the server that asked. */
+export function endsOfQuestions(
+  events: readonly WebSessionEvent[],
+  now: number,
+): QuestionEnd[] {
+  const told = new Set(
+    events.flatMap((event) => event.type === "approvalResolved" ? [event.audit.id] : []),
+  );
+  return events.flatMap((event): QuestionEnd[] => {
+    if (event.type !== "approvalRequested" || told.has(event.request.id)) return [];
+    const { threadId, turnId, request: { id, method, type, itemId, ...request } } = event;
+    const requestedAt = new Date(request.requestedAt);
+    const audit = {
+      ...{ id, method, type, itemId, threadId: request.threadId, turnId: request.turnId },
+      ...{ decision: "none", decidedBy: "failClosed", rule: null, reason: "closed" } as const,
+      ...{ requestedAt, durationMs: Math.max(0, now - requestedAt.getTime()) },
+    };
+    return [{ type: "approvalResolved", threadId, turnId, audit }];
+  });
+}
+
+type QuestionEnd = Extract<WebSessionEvent, { type: "approvalResolved" }>;
+
 /** Agents whose turns are kept. */
 const MAX_AGENTS = 16;
 

@@ -189,6 +189,47 @@ test("a chat that begins anew while it is closed keeps the lease, and its turn",
   clearInterval(alive);
 });
 
+test("the next owner tells the end of a question that died with the one before", async () => {
+  const alive = setInterval(() => {}, 60_000);
+  const store = new MemorySessionStore();
+  await stored(store);
+  const tail = new MemoryEventTail();
+  const base = { threadId: "t", turnId: "turn" };
+  const question = (id: string) => {
+    const request = {
+      ...base,
+      id,
+      method: "m",
+      type: "command",
+      itemId: "i",
+      requestedAt: new Date(),
+    };
+    return { ...base, type: "approvalRequested", request };
+  };
+  const events = [
+    { ...base, type: "turnStarted" },
+    question("answered"),
+    { ...base, type: "approvalResolved", audit: { id: "answered", type: "command" } },
+    question("open"),
+  ];
+  const entries = events.map((event, i) => ({
+    seq: i + 1,
+    text: JSON.stringify({ by: "before", event }),
+  }));
+  await tail.append(sessionId, 0, entries);
+  const { bridge } = node({ readThread: () => Promise.resolve({ turns: [] }) }, store, tail);
+  const heard = bridge.adapter.subscribeApprovals("ann", sessionId, { after: "before-4" });
+  const { value } = await heard.next();
+  assert.ok(value?.type === "approvalResolved");
+  const { id, itemId, decision, reason } = value.audit;
+  assert.deepEqual([id, itemId, decision, reason], ["open", "i", "none", "closed"]);
+  const followed = bridge.adapter.subscribeEvents("ann", sessionId, { after: "before-4" });
+  const types = [await followed.next(), await followed.next()].map(({ value }) => value.event.type);
+  assert.deepEqual(types, ["approvalResolved", "turnCompleted"]);
+  await bridge.close();
+  clearInterval(alive);
+});
+
 test("a turn that begins while the bridge is drained has its time as well", async () => {
   const alive = setInterval(() => {}, 60_000);
   const store = new MemorySessionStore();
