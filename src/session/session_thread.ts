@@ -153,8 +153,7 @@ export class SessionThread {
   }
 
   async #flush(): Promise<void> {
-    const { portable, core } = this.parts;
-    if (this.isUsed && core.state !== "closed") await portable?.flush();
+    if (this.isUsed) await this.parts.portable?.flush();
   }
 
   /** The thread; one that was never used is another one after its server was started again. */

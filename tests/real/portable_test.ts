@@ -4,6 +4,7 @@ import { mkdirSync, readFileSync, renameSync, statSync, symlinkSync } from "node
 import { join } from "node:path";
 import {
   CodexError,
+  ConnectionClosedError,
   InvalidArgumentError,
   ThreadInUseError,
   UnsupportedError,
@@ -155,6 +156,35 @@ for (const version of CODEX_VERSIONS) {
       assert.equal(await listed(), false);
       assert.match((await linesOf(store, session.threadId)).join(), /You said: two/);
       await session.close();
+    }));
+
+  test(`close() after shutdown() says once that the last turn is not stored [${version}]`, () =>
+    onMachines(version, 1, async (world) => {
+      const store = new MemoryThreadStore();
+      const client = await world.connect();
+      const stored = await client.startSession({ cwd: world.cwd, store });
+      await stored.ask("one");
+      const unstored = await client.startSession({ cwd: world.cwd, store });
+      await unstored.ask("two", {
+        onEvent: ({ type }) => {
+          if (type === "turnStarted") store.append = () => Promise.reject(new Error("full"));
+        },
+      });
+      const begun = Promise.withResolvers<void>();
+      world.hold = true;
+      const lost = await client.startSession({ cwd: world.cwd, store: new MemoryThreadStore() });
+      const asked = rejection(lost.ask("three", {
+        onEvent: ({ type }) => void (type === "turnStarted" && begun.resolve()),
+      }));
+      await begun.promise;
+      await client.shutdown();
+      await stored.close();
+      // Of this one everybody knows that it has failed.
+      assert.ok(await asked instanceof ConnectionClosedError);
+      await lost.close();
+      const told = await rejection(unstored.close());
+      assert.ok(told instanceof CodexError && told.code === "threadStore" && !told.retryable);
+      await unstored.close();
     }));
 
   test(`a store that fails costs no answer, and gets the turn with the next one [${version}]`, () =>

@@ -195,6 +195,10 @@ export class PortableThread {
 
   async #flush(): Promise<void> {
     if (!this.#dirty) return;
+    if (this.#core.state === "closed") {
+      if (this.#ended === null) return;
+      throw threadStoreError("Codex was ended before the last turn was stored.", undefined, false);
+    }
     // What happens while it is stored makes it dirty again.
     this.#dirty = false;
     const name = await this.#keep();
