@@ -302,7 +302,7 @@ export class Session implements AsyncDisposable {
    * Asks beside the conversation, such as for a title: the thread does not remember it. Codex 0.169 answers by itself, and gives
    * up after 30 s. It can't be stopped earlier: when `signal` or `timeoutMs` ends the wait, the model may go on, and those
    * tokens are not counted. Before 0.169, before the first turn, and for a prompt of more than 4,000 bytes, an ephemeral copy
-   * of the thread that may only read is asked. An `ephemeral` thread that has had a turn can't be sampled: `RpcError`.
+   * of the thread that may only read is asked. An `ephemeral` thread that has had a turn can't be sampled: `InvalidArgumentError`.
    *
    * ```ts ignore
    * const { text } = await session.sample("A title for this conversation, in three words");

@@ -153,6 +153,11 @@ for (const version of VERSIONS) {
       assert.equal((await session.sample(long)).text, `You said: ${long}`);
       assert.deepEqual(heard(world), ["one", "two", long]);
       assert.ok(await rejection(session.sample(" ")) instanceof InvalidArgumentError);
+      const passing = await client.startSession({ cwd: world.cwd, ephemeral: true });
+      assert.equal((await passing.sample("now?")).text, "You said: now?");
+      await passing.ask("used");
+      assert.ok(await rejection(passing.sample("then?")) instanceof InvalidArgumentError);
+      await passing.close();
 
       // A question that waits behind a prompt, and one that is given up.
       const gate = Promise.withResolvers<void>();

@@ -2,7 +2,7 @@
  * A question beside the conversation, which does not become part of it.
  * @module
  */
-import { EmptyAnswerError } from "../../errors/mod.ts";
+import { EmptyAnswerError, InvalidArgumentError } from "../../errors/mod.ts";
 import { isJsonObject, type JsonValue, objectsOf, stringOf } from "../../json.ts";
 import { supports } from "../../protocol/mod.ts";
 import { utf8Length } from "../../rpc/mod.ts";
@@ -38,6 +38,13 @@ export function sample(
   const { timeoutMs = host.profile.timeoutMs } = options;
   refuseNothing(prompt, []);
   return alone(host, options.signal, async (signal) => {
+    if (host.used && host.profile.ephemeral) {
+      throw new InvalidArgumentError("sample", {
+        argument: "ephemeral",
+        received: "true on a thread that has had a turn",
+        accepts: "false there: codex copies only threads that it keeps",
+      });
+    }
     const served = host.used && supports(host.core.server.version, "sample") &&
       utf8Length(prompt) <= MAX_SAMPLE;
     return await (served ? serve : ask)(host, prompt, timeoutMs, signal);
