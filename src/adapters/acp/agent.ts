@@ -115,13 +115,16 @@ class Agent {
       case "authenticate":
         return await this.#authenticate(params, signal);
       case "session/new":
-        return await this.#new(params, call);
+        return await this.#begin(params, call, (config) => this.#client.startSession(config));
       case "session/load":
         return await this.#load(params, call);
       case "session/resume":
         return (await this.#resume(params, call)).settings.state;
-      case "session/fork":
-        return await this.#fork(params, call);
+      case "session/fork": {
+        const threadId = idOf(params);
+        const fork = (config: SessionConfig) => this.#client.forkSession(threadId, config);
+        return await this.#begin(params, call, fork);
+      }
       case "session/list":
         return await this.#list(params, signal);
       case "session/close":
@@ -188,8 +191,11 @@ class Agent {
     throw new Fault(FAULTS.authRequired, message);
   }
 
-  async #new(params: JsonObject, call: Call): Promise<{ sessionId: string } & SessionState> {
-    const open = (config: SessionConfig) => this.#client.startSession(config);
+  async #begin(
+    params: JsonObject,
+    call: Call,
+    open: (config: SessionConfig) => Promise<Session>,
+  ): Promise<{ sessionId: string } & SessionState> {
     const session = await this.#open(null, params, call, open);
     return { sessionId: session.id, ...session.settings.state };
   }
@@ -219,15 +225,7 @@ class Agent {
   async #resume(params: JsonObject, call: Call): Promise<AgentSession> {
     const threadId = idOf(params);
     const open = (config: SessionConfig) => this.#client.resumeSession(threadId, config);
-    const session = await this.#open(threadId, params, call, open);
-    return session;
-  }
-
-  async #fork(params: JsonObject, call: Call): Promise<{ sessionId: string } & SessionState> {
-    const threadId = idOf(params);
-    const open = (config: SessionConfig) => this.#client.forkSession(threadId, config);
-    const session = await this.#open(null, params, call, open);
-    return { sessionId: session.id, ...session.settings.state };
+    return await this.#open(threadId, params, call, open);
   }
 
   async #open(
@@ -254,7 +252,7 @@ class Agent {
       let made: AgentSession | null = null;
       const ask: ApprovalHandler = (request, context) =>
         made?.approve(request, context) ?? { decision: "decline" };
-      limits.set(ask, (request) => made?.limit(request) ?? null);
+      limits.set(ask, (request) => made?.limit(request));
       const config: SessionConfig = {
         timeoutMs: TIMEOUT_MS,
         ...profile,
@@ -279,8 +277,7 @@ class Agent {
         }
       }
       const { toolHooks, toolHooksNote } = session.policy;
-      const hooked = toolHooks || toolHooksNote !== null;
-      const ruled = !hooked && approvals !== undefined && approvals.rules.length > 0;
+      const ruled = !toolHooks && toolHooksNote === null && (approvals?.rules ?? []).length > 0;
       const settings = new Settings(modes, models, profile, ruled);
       const opened = made = new AgentSession({
         session,

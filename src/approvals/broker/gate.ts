@@ -16,9 +16,11 @@ import type {
 import type { ApprovalRules } from "../rules/rule_types.ts";
 import { OpenChanges } from "./open_changes.ts";
 
-/** What handlers let nobody accept, rules included: why, or `null`. */
-export const limits: WeakMap<ApprovalHandler, (request: ApprovalRequest) => string | null> =
-  new WeakMap();
+/** What handlers let nobody accept, rules included: why, or nothing. */
+export const limits: WeakMap<
+  ApprovalHandler,
+  (request: ApprovalRequest) => string | null | undefined
+> = new WeakMap();
 
 /** A call of a tool of this process. */
 export interface GateToolCall {

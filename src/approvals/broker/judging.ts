@@ -55,10 +55,10 @@ export class Judging {
     const named = ruled.effect !== "allow" && ruled.rule !== null;
     if (ruled.effect === "deny" && named) return this.#denyByRule(pending, ruled.rule);
     const handler = typeof approvals === "function" ? approvals : rules?.ask;
-    const beyond = handler && limits.get(handler)?.(request) || null;
-    if (beyond !== null) {
-      const ruling: Ruling = { by: "handler", rule: null, reason: beyond };
-      return this.#answering.send(pending, { decision: "decline", reason: beyond }, ruling);
+    const reason = handler && limits.get(handler)?.(request);
+    if (reason) {
+      const ruling: Ruling = { by: "handler", reason };
+      return this.#answering.send(pending, { decision: "decline", reason }, ruling);
     }
     const unacceptable = this.#answering.unacceptable(pending);
     if (unacceptable !== null) return this.#answering.decline(pending, unacceptable, ruled.rule);

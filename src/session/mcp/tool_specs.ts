@@ -3,8 +3,8 @@
  * @module
  */
 import { InvalidArgumentError } from "../../errors/mod.ts";
-import { asList, isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
-import { followPointer, unchecked } from "../../schema/mod.ts";
+import { asList, isJsonObject, type JsonObject } from "../../json.ts";
+import { unchecked } from "../../schema/mod.ts";
 import { convert, isStandardSchema } from "../output/convert_schema.ts";
 import type { DynamicTool } from "../prompt/tools.ts";
 import type { ToolSpec } from "./tool_server.ts";
@@ -51,25 +51,18 @@ function toolSchema(name: string, { inputSchema }: DynamicTool): JsonObject {
  * Providers refuse alternatives at the root, which codex sends from 0.125 on: each prompt would be an HTTP 400. The model is told
  * the members of all of them; whether those fit together is checked at the call.
  */
-function withoutChoice(schema: JsonObject, root = schema, seen = new Set()): JsonObject {
-  const { anyOf, oneOf, allOf, ...told } = schema;
+function withoutChoice({ anyOf, oneOf, allOf, ...told }: JsonObject): JsonObject {
   const parts = [anyOf, oneOf, allOf].flatMap(asList).filter(isJsonObject);
-  if (parts.length === 0 || seen.has(schema)) return told;
-  seen.add(schema);
-  const members = new Map<string, JsonValue[]>();
-  for (const part of [told, ...parts]) {
-    const { $ref } = part;
-    const whole = part !== told && typeof $ref === "string" ? followPointer(root, $ref) : part;
-    if (!isJsonObject(whole)) continue;
-    const { properties } = withoutChoice(whole, root, seen);
-    for (const [name, member] of Object.entries(properties ?? {})) {
-      members.set(name, [...members.get(name) ?? [], member]);
-    }
-  }
-  const merged = [...members].map(([name, [first, ...others]]) =>
-    [name, others.length === 0 ? first : { anyOf: [first, ...others] }] as const
+  if (parts.length === 0) return told;
+  const all = [told, ...parts].flatMap((part) =>
+    Object.entries(withoutChoice(part)["properties"] ?? {})
   );
-  return { ...told, properties: Object.fromEntries(merged) as JsonObject };
+  const properties: JsonObject = {};
+  for (const [name, member] of all) {
+    const known = Object.hasOwn(properties, name);
+    properties[name] = known ? { anyOf: [properties[name]!, member] } : member;
+  }
+  return { ...told, properties };
 }
 
 /** Whether a schema may be that of an object. The members of one alone, as other SDKs take them, would let everything pass. */

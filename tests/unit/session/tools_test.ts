@@ -482,7 +482,7 @@ test("toolSpecsOf() takes schemas of objects, and not the members of one alone",
     ],
     [
       {
-        oneOf: [{ $ref: "#/$defs/A" }, {
+        oneOf: [{ properties: { kind: { const: "a" } } }, {
           allOf: [{ properties }, { properties: { kind: { const: "b" }, n: { type: "number" } } }],
         }],
         $defs: { A: { type: "object", properties: { kind: { const: "a" } } } },
