@@ -37,8 +37,7 @@ const AUTHORIZE_PATIENCE_MS = 30_000;
 const LEASE_MS = 10_000;
 
 const COMMON_HEADERS = {
-  // What compresses answers on their way, such as Express's `compression`, would hold events back.
-  "cache-control": "no-store, no-transform",
+  "cache-control": "no-store",
   "x-content-type-options": "nosniff",
   "vary": "Origin",
 };
@@ -73,6 +72,8 @@ export class Handler {
       const facts = factsOf(request);
       Object.assign(headers, corsHeaders(facts, this.#rules));
       const response = await this.#answer(request, facts);
+      // What compresses answers on their way, such as Express's `compression`, would hold events back.
+      if (isEventStream(response)) headers["cache-control"] += ", no-transform";
       for (const [name, value] of Object.entries(headers)) response.headers.set(name, value);
       if (request.method !== "HEAD") return response;
       await response.body?.cancel();
