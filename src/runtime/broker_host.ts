@@ -2,7 +2,7 @@
  * What the connection itself knows about the server's questions: the threads that no session has, and what this script
  * may do.
  */
-import { isAttached, isRemote } from "./defaults.ts";
+import { codexEnv, isAttached, isRemote } from "./defaults.ts";
 import { PROBE } from "./restart.ts";
 import { delay } from "../async.ts";
 import { RequestTimeoutError } from "../errors/mod.ts";
@@ -61,6 +61,7 @@ export async function brokerHost(
       },
     }),
     realPath: isRemote(config) ? undefined : realPathOf,
+    tmpdir: codexEnv(config, "TMPDIR"),
     gateFor: (threadId) => {
       if (threadId === null) return undefined;
       // A throw refuses: hooks that can't work together must not be left out.

@@ -2,6 +2,7 @@
  * What a connection is when its options do not say.
  * @module
  */
+import { canReadEnv, readEnv } from "../platform/mod.ts";
 import type { RuntimeConfig } from "./config.ts";
 
 /** What the options are that are left out; in milliseconds, bytes and numbers of things. */
@@ -35,4 +36,12 @@ export function isRemote(config: RuntimeConfig | undefined): boolean {
 export function isAttached(config: RuntimeConfig | undefined): boolean {
   const type = config?.transport?.type;
   return type === "websocket" || type === "unix" || type === "daemon";
+}
+
+/** A variable as codex has it that is started so, `undefined`: it has none; `null` when this script may not read it. */
+export function codexEnv({ env = {} }: RuntimeConfig, name: string): string | null | undefined {
+  const { set, inherit = "all" } = env;
+  if (set?.[name] !== undefined) return set[name];
+  if (typeof inherit !== "string" && !inherit.includes(name)) return undefined;
+  return canReadEnv(name) ? readEnv(name) : null;
 }

@@ -12,12 +12,6 @@ export { coreOf } from "./core_of.ts";
 export { spawnCore } from "./spawn.ts";
 export type { EventEnvelope } from "./log/event_envelope.ts";
 export type { ServerInfo } from "./runtime_types.ts";
-export {
-  codexEnv,
-  codexHome,
-  configuredHome,
-  readHomeFile,
-  readRulesFiles,
-} from "./diagnose/evidence.ts";
+export { codexHome, configuredHome, readHomeFile, readRulesFiles } from "./diagnose/evidence.ts";
 export { transportFactory } from "./connect/connect.ts";
-export { DEFAULTS, isAttached, isRemote } from "./defaults.ts";
+export { codexEnv, DEFAULTS, isAttached, isRemote } from "./defaults.ts";

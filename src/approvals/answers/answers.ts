@@ -24,7 +24,7 @@ import type {
   FileChangeApprovalRequest,
   ReviewAnswer,
 } from "../request/types.ts";
-import { leadsAway, narrowGrant } from "./narrow_permissions.ts";
+import { narrowGrant } from "./narrow_permissions.ts";
 
 /** What goes back to the server. */
 export type WireAnswer =
@@ -111,9 +111,6 @@ export function wireAnswer(
     return invalid(`does not fit a ${request.type} request`);
   }
   if (answer.type !== "result") return answer;
-  if (
-    request.type === "permissions" && leadsAway(answer.result, request.cwd, context.realPath)
-  ) return invalid("permissions: behind a link that the agent may change");
   // What can't be sent would be taken for an answer, and be none.
   if (!fitsJson(answer.result, MAX_JSON_DEPTH - 1)) {
     return invalid("can't be sent");

@@ -32,26 +32,26 @@ export function narrowGrant(
 }
 
 /**
- * Whether what is granted lies behind a link where the agent may write, which it could make lead elsewhere afterwards: codex
- * follows it at each command (0.145, 0.169).
+ * Whether what is granted lies behind a link in one of the directories where the agent may write, which it could make lead
+ * elsewhere afterwards: codex follows it at each command (0.145, 0.169).
  */
 export function leadsAway(
   permissions: JsonValue | undefined,
-  cwd: string | null,
+  writable: readonly (string | null | undefined)[],
   realPath: RealPath | undefined,
 ): boolean {
   if (realPath === undefined) return false;
   if (typeof permissions === "string") {
     const path = permissions;
-    return [cwd, "/tmp"].some((base) => {
-      if (base === null || !isInside(path, base)) return false;
+    return writable.some((base) => {
+      if (!base || !isInside(path, base)) return false;
       const rest = path.slice(base.length).replace(/^[\\/]+/, "") || ".";
       const [real, straight] = [realPath(path), resolvePath(realPath(base) ?? base, rest)];
       return real === null || !isInside(real, straight) || !isInside(straight, real);
     });
   }
   const below = isJsonObject(permissions) ? Object.values(permissions) : asList(permissions);
-  return below.some((each) => leadsAway(each, cwd, realPath));
+  return below.some((each) => leadsAway(each, writable, realPath));
 }
 
 interface Access {

@@ -32,6 +32,7 @@ import {
 import { isForEver, isForSession, isKeptByCodex, KeptAnswers, onlyOnce } from "./kept_answers.ts";
 import { isUncertain } from "./doubt.ts";
 import type { OpenChanges } from "./open_changes.ts";
+import { leadsAway } from "../answers/narrow_permissions.ts";
 
 const MAX_GRANTED = 1000;
 
@@ -314,20 +315,27 @@ export class Answering {
 
   /** Why an answer may not be sent although it was given, or `null`. */
   #refusal(pending: PendingCall, result: JsonValue): string | null {
-    const { guard } = this.#options;
-    if (pending.settled) return null;
-    if (!permits(pending.request, result)) return null;
+    const { guard, realPath, tmpdir } = this.#options;
+    const { request, gate, settled } = pending;
+    if (settled || !permits(request, result)) return null;
     // It may have become another one since it was judged.
-    if (isUncertain(this.#changes, pending.request) || this.#answersCall(pending)) {
+    if (isUncertain(this.#changes, request) || this.#answersCall(pending)) {
       return `${WHY.uncertainSubject}.`;
     }
     if (pending.places !== undefined && this.places(pending) !== pending.places) {
       return "A path in it leads elsewhere than when it was judged.";
     }
-    if (isForEver(pending.request, result) && this.#isWatched(pending)) {
+    if (isForEver(request, result) && this.#isWatched(pending)) {
       return "With an amendment of its rules codex would not ask again, so that the session's hooks see nothing of it.";
     }
-    const grant = grantOf(pending.request, result);
+    const grant = grantOf(request, result);
+    if (request.type === "command" || request.type === "permissions") {
+      const more = request.type === "command" ? request.additionalPermissions : result;
+      const writable = [request.cwd, "/tmp", tmpdir, ...gate?.workspace?.() ?? []];
+      if (leadsAway(more as JsonValue, writable, realPath)) {
+        return "It lies behind a link that the agent may change.";
+      }
+    }
     if (
       grant?.type === "permissions" && mayWrite(grant.permissions.fileSystem ?? {}) &&
       this.#isWatched(pending)
@@ -336,7 +344,7 @@ export class Answering {
     }
     if (guard === undefined || grant === null) return null;
     try {
-      return guard(grant, pending.request, pending.gate?.contained?.() ?? false);
+      return guard(grant, request, gate?.contained?.() ?? false);
     } catch {
       return "What this script may do itself could not be checked.";
     }

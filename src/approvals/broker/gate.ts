@@ -195,6 +195,8 @@ export interface BrokerOptions {
    * paths are taken as spelled, since they are those of another machine.
    */
   realPath?: ((path: string) => string | null) | undefined;
+  /** Where commands may write temporary files beside `/tmp`. Default: nowhere. */
+  tmpdir?: string | null | undefined;
   /**
    * Settles when everything has been heard that the server says together with a question. Asked when one comes whose
    * subject has an id of the model's; nothing is granted before, nor where it rejects. `repeats`: the model has used this id
@@ -224,7 +226,7 @@ export interface BrokerOptions {
 /** What the connection knows of those who are asked: loaded with the broker. */
 export type BrokerHost = Pick<
   BrokerOptions,
-  "conceals" | "gateFor" | "guard" | "heardAll" | "interrupt" | "realPath" | "repeats"
+  "conceals" | "gateFor" | "guard" | "heardAll" | "interrupt" | "realPath" | "repeats" | "tmpdir"
 >;
 
 /** What is known before there is a question. */

@@ -2,16 +2,9 @@
  * What the server's answers say about it, and which of codex's own rules files hold for a directory.
  * @module
  */
-import { isRemote } from "../defaults.ts";
+import { codexEnv, isRemote } from "../defaults.ts";
 import type { RulesFile } from "../../permissions/mod.ts";
-import {
-  canReadEnv,
-  codexHomeIn,
-  parentPath,
-  pathKind,
-  platformName,
-  readEnv,
-} from "../../platform/mod.ts";
+import { codexHomeIn, parentPath, pathKind, platformName, readEnv } from "../../platform/mod.ts";
 import type { RuntimeConfig } from "../config.ts";
 import type { RuntimeCore } from "../core.ts";
 import type * as askedFiles from "./asked_files.ts";
@@ -95,14 +88,6 @@ function codexHomeOf(
 /** The home that a codex on this machine takes when it is started so; `null` when the variables tell none. */
 export function configuredHome(config: RuntimeConfig): string | null {
   return codexHomeIn(platformName(), (name) => codexEnv(config, name) ?? undefined) ?? null;
-}
-
-/** A variable as such a codex has it, `undefined`: it has none; `null` when this script may not read it. */
-export function codexEnv({ env = {} }: RuntimeConfig, name: string): string | null | undefined {
-  const { set, inherit = "all" } = env;
-  if (set?.[name] !== undefined) return set[name];
-  if (typeof inherit !== "string" && !inherit.includes(name)) return undefined;
-  return canReadEnv(name) ? readEnv(name) : null;
 }
 
 function foldersAbove(cwd: string | null): string[] {

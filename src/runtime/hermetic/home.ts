@@ -30,7 +30,6 @@ import {
   pathRules,
   platformName,
   processEntry,
-  readEnv,
   readTextFile,
   removeTree,
   runSync,
@@ -38,6 +37,7 @@ import {
   type TreeFiles,
 } from "../../platform/mod.ts";
 import type { RuntimeConfig } from "../config.ts";
+import { codexEnv } from "../defaults.ts";
 import { configuredHome } from "../diagnose/evidence.ts";
 
 /** Below the user's own codex home, which is on a disk of the user's and not in a directory that agents may write in. */
@@ -74,9 +74,7 @@ export function userPlace(config: RuntimeConfig): UserPlace {
       "--allow-env=CODEX_HOME,HOME",
     ]);
   }
-  const { set = {}, inherit = "all" } = config.env ?? {};
-  const passed = typeof inherit === "string" || inherit.includes("HOME");
-  return { codexHome, home: set["HOME"] ?? (passed ? readEnv("HOME") : undefined) ?? null };
+  return { codexHome, home: codexEnv(config, "HOME") ?? null };
 }
 
 /** Makes a home, after the homes of processes that are gone were removed. Rejects before anything is made. */

@@ -144,15 +144,17 @@ test("leadsAway() knows links where the agent may write, and no others", () => {
     "/tmp/away": "/elsewhere",
     "/outside": "/elsewhere",
   };
-  const away = (path: string, cwd: string | null = "/w") =>
-    leadsAway({ fileSystem: { write: [path] } }, cwd, (each) => links[each] ?? null);
-  for (const path of ["/w/away", "/w/unknown", "/tmp/away"]) assert.equal(away(path), true, path);
-  for (const path of ["/w", "/w/here", "/tmp", "/tmp/a", "/outside"]) {
-    assert.equal(away(path), false, path);
+  const away = (path: string, ...writable: string[]) =>
+    leadsAway({ fileSystem: { write: [path] } }, writable, (each) => links[each] ?? null);
+  for (const path of ["/w/away", "/w/unknown", "/tmp/away"]) {
+    assert.equal(away(path, "/w", "/tmp"), true, path);
   }
-  assert.deepEqual([away("/tmp/away", null), away("/w/away", null)], [true, false]);
-  assert.equal(leadsAway({ write: ["/w/away"] }, "/w", undefined), false);
-  assert.equal(leadsAway({ network: { enabled: true } }, "/w", () => null), false);
+  for (const path of ["/w", "/w/here", "/tmp", "/tmp/a", "/outside"]) {
+    assert.equal(away(path, "/w", "/tmp"), false, path);
+  }
+  assert.deepEqual([away("/tmp/away", "/tmp"), away("/w/away", "/tmp")], [true, false]);
+  assert.equal(leadsAway({ write: ["/w/away"] }, ["/w"], undefined), false);
+  assert.equal(leadsAway({ network: { enabled: true } }, ["/w"], () => null), false);
 });
 
 test("narrowGrant() grants the network only when it was asked for", () => {

@@ -76,7 +76,7 @@ test("what leads elsewhere by the time of the answer is not accepted", async () 
     [PATCH, { itemId: "p" }],
     [PATCH, { itemId: "q", grantRoot: "/w/d" }],
     [COMMAND, { command: "bash -lc ls", cwd: "/w/d" }],
-    [COMMAND, { command: "bash -lc ls", additionalPermissions: write.permissions }],
+    [COMMAND, { command: "bash -lc ls", cwd: "/c", additionalPermissions: write.permissions }],
     [PERMISSIONS, { ...write, cwd: "/c" }],
     [PERMISSIONS, { permissions: { network: { enabled: true } }, cwd: "/w/d" }],
   ];
