@@ -124,6 +124,20 @@ async function patiently<T>(step: () => Promise<T>): Promise<T> {
   }
 }
 
+/**
+ * Commits, with this value; whether it is there. Deno asks a remote database again when an answer was lost: what was faster
+ * may be this very write.
+ */
+export async function commitValue(
+  kv: KvDatabase,
+  commit: KvAtomic,
+  key: KvKey,
+  value: unknown,
+): Promise<boolean> {
+  return (await commit.set(key, value).commit()).ok ||
+    JSON.stringify((await kv.get(key)).value) === JSON.stringify(value);
+}
+
 /** A database. */
 export const kvKind: Kind = required(
   having("a key-value database { get, list, atomic }, such as Deno.openKv() gives", {

@@ -4,6 +4,23 @@ import type { KvAtomic, KvDatabase, KvEntry, KvKey, KvListEntry } from "../../sr
 const MAX_VALUE = 65_536;
 const MAX_COMMIT = 819_200;
 
+/** As Deno sends each commit to a remote database that it has lost the answer of: twice. */
+export function sentTwice(kv: KvDatabase): KvDatabase {
+  return {
+    get: (key) => kv.get(key),
+    list: (selector) => kv.list(selector),
+    atomic: () => {
+      const atomic = kv.atomic();
+      const { commit } = atomic;
+      atomic.commit = async () => {
+        await commit();
+        return await commit();
+      };
+      return atomic;
+    },
+  };
+}
+
 /** Deno KV as the store sees it. */
 export class FakeKv implements KvDatabase {
   /** What is stored, by encoded key. */

@@ -15,11 +15,11 @@ import { FileVersions } from "../../src/artifact/store/file_versions.ts";
 import { FileArtifactStore, MemoryArtifactStore } from "../../src/artifact/store/file_store.ts";
 import { KvArtifactStore } from "../../src/artifact/store/kv_store.ts";
 import { EMPTY_REVISION } from "../../src/artifact/edits.ts";
-import { CodexError } from "../../src/errors/mod.ts";
+import { ArtifactConflictError, CodexError } from "../../src/errors/mod.ts";
 import { tries } from "../_codex.ts";
 import { onDeno, test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
-import { FakeKv } from "./artifact_fake_kv.ts";
+import { FakeKv, sentTwice } from "./artifact_fake_kv.ts";
 import { storeContract } from "./artifact_store_suite.ts";
 
 storeContract("MemoryArtifactStore", () => {
@@ -224,6 +224,22 @@ test("KvArtifactStore: a writer whose chunks were taken for abandoned writes the
   await store.save("a", { text, expectedRevision: EMPTY_REVISION });
   assert.ok(commits > 5);
   assert.equal((await store.load("a"))?.text, text);
+});
+
+test("KvArtifactStore has saved what it has saved, also when the answer was lost", async () => {
+  const store = new KvArtifactStore(sentTwice(new FakeKv()));
+  let expectedRevision = EMPTY_REVISION;
+  for (const text of ["small", "x".repeat(200_000), "y".repeat(200_000)]) {
+    const saved = await store.save("a", { text, expectedRevision });
+    assert.equal((await store.load("a"))?.text, text);
+    await assert.rejects(
+      store.save("a", { text: "other", expectedRevision }),
+      ArtifactConflictError,
+    );
+    expectedRevision = saved.revision;
+  }
+  const { meta } = await store.updateMeta("a", () => ({ title: "t" }));
+  assert.equal(meta.title, "t");
 });
 
 test("KvArtifactStore refuses to load a version whose chunks are gone", async () => {

@@ -21,7 +21,7 @@ import type { KvAtomic } from "../../src/kv.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
 import { rejection } from "../real/_session_world.ts";
-import { FakeKv } from "./artifact_fake_kv.ts";
+import { FakeKv, sentTwice } from "./artifact_fake_kv.ts";
 import { linesOf, threadStoreSuite } from "./thread_store_suite.ts";
 
 threadStoreSuite("MemoryThreadStore", async (act) => {
@@ -122,21 +122,7 @@ test("KvThreadStore leaves nothing of an append that lost or failed", async () =
 });
 
 test("KvThreadStore keeps an append whose answer was lost, and that the database's client has sent again", async () => {
-  const kv = new FakeKv();
-  const store = new KvThreadStore({
-    get: (key) => kv.get(key),
-    list: (selector) => kv.list(selector),
-    atomic: () => {
-      const atomic = kv.atomic();
-      const { commit } = atomic;
-      // As a remote one of Deno does when the connection ends before the answer is there.
-      atomic.commit = async () => {
-        await commit();
-        return await commit();
-      };
-      return atomic;
-    },
-  });
+  const store = new KvThreadStore(sentTwice(new FakeKv()));
   await store.append("t", ["one", "two"], 0);
   await store.append("t", ["three"], 2);
   assert.deepEqual(await linesOf(store, "t"), ["one", "two", "three"]);

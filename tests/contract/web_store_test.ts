@@ -7,7 +7,7 @@ import {
   type StoredSession,
 } from "../../src/web/store/session_store.ts";
 import { test } from "../_harness.ts";
-import { FakeKv } from "./artifact_fake_kv.ts";
+import { FakeKv, sentTwice } from "./artifact_fake_kv.ts";
 
 function record(sessionId: string, tenant: string, day: number): StoredSession {
   return {
@@ -111,4 +111,13 @@ test("KvSessionStore takes tenants of any spelling apart, and broken records for
   await kv.atomic().set(["app", "web", "session", "s0"], { sessionId: "s0" }).commit();
   assert.equal(await store.get("s0"), null);
   assert.deepEqual(await store.list("a/b"), []);
+});
+
+test("KvSessionStore has put what it has put, also when the answer was lost", async () => {
+  const store = new KvSessionStore(sentTwice(new FakeKv()));
+  const first = record("a", "ann", 1);
+  assert.equal(await store.put(first), true);
+  assert.equal(await store.put({ ...first, title: "t", revision: 2 }), true);
+  assert.equal(await store.put({ ...first, title: "other", revision: 2 }), false);
+  assert.equal((await store.get("a"))?.title, "t");
 });

@@ -14,7 +14,14 @@
  */
 import { isJsonObject, joinBytes } from "../../json.ts";
 import { checkArgument, checkOptions, shape } from "../../check/mod.ts";
-import { type KvDatabase, type KvKey, kvKind, kvPrefixKind, patientKv } from "../../kv.ts";
+import {
+  commitValue,
+  type KvDatabase,
+  type KvKey,
+  kvKind,
+  kvPrefixKind,
+  patientKv,
+} from "../../kv.ts";
 import {
   type ArtifactChange,
   checkLoad,
@@ -194,9 +201,7 @@ export class KvArtifactStore implements ArtifactStore {
         since: 0,
       });
     }
-    if (bytes.length <= CHUNK_BYTES) {
-      return (await commit.set(headKey, { bytes }).commit()).ok;
-    }
+    if (bytes.length <= CHUNK_BYTES) return await commitValue(this.#kv, commit, headKey, { bytes });
 
     const set = crypto.randomUUID();
     const setKey = this.#key("set", name, set);
@@ -206,12 +211,8 @@ export class KvArtifactStore implements ArtifactStore {
     let published = false;
     try {
       await this.#writeChunks(name, set, bytes, options);
-      published = (await commit
-        .check({ key: setKey, versionstamp: begun.versionstamp })
-        .delete(setKey)
-        .set(headKey, { set, chunks })
-        .commit()).ok;
-      return published;
+      commit.check({ key: setKey, versionstamp: begun.versionstamp }).delete(setKey);
+      return published = await commitValue(this.#kv, commit, headKey, { set, chunks });
     } finally {
       // After an error nobody knows whether the commit arrived: the set's own record decides later.
       if (!published) await this.#drop(name, set, chunks, begun.versionstamp).catch(() => {});

@@ -28,8 +28,15 @@ import {
   type ThreadStore,
   threadStoreError,
 } from "./thread_store.ts";
-import { isJsonObject, type JsonValue, memberOf } from "../../json.ts";
-import { type KvDatabase, type KvKey, kvKind, kvPrefixKind, patientKv } from "../../kv.ts";
+import { isJsonObject } from "../../json.ts";
+import {
+  commitValue,
+  type KvDatabase,
+  type KvKey,
+  kvKind,
+  kvPrefixKind,
+  patientKv,
+} from "../../kv.ts";
 
 /**
  * Keeps threads in a directory, safely for any number of processes and across crashes, also on a disk that machines share.
@@ -170,16 +177,12 @@ export class KvThreadStore implements ThreadStore {
         }
         await atomic.commit();
       }
-      const { ok } = await this.#kv.atomic()
+      const commit = this.#kv.atomic()
         .check({ key: this.#key(threadId, "head"), versionstamp })
-        .set(this.#key(threadId, "batch", at), { append, pieces, lines: lines.length })
-        .set(this.#key(threadId, "head"), { count: at + lines.length })
-        .commit();
-      if (!ok) {
-        // Deno asks a remote database again when an answer was lost: what was faster may be this very write.
-        const { value } = await this.#kv.get(this.#key(threadId, "batch", at));
-        const by = memberOf(value as JsonValue, "append");
-        if (by !== append) throw new ThreadInUseError(threadId);
+        .set(this.#key(threadId, "head"), { count: at + lines.length });
+      const batch = { append, pieces, lines: lines.length };
+      if (!await commitValue(this.#kv, commit, this.#key(threadId, "batch", at), batch)) {
+        throw new ThreadInUseError(threadId);
       }
     } catch (error) {
       if (!(error instanceof ThreadInUseError)) {

@@ -355,7 +355,7 @@ export class PortableThread {
     if (stored === null) {
       if (this.#at === 0) return false;
       throw threadStoreError(
-        "The store has nothing of the thread any more. Is what it lies on, a share or a database, not there?",
+        "The store has nothing of the thread any more. Is its disk or database there?",
       );
     }
     let at = 0;

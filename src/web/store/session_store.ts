@@ -17,7 +17,14 @@ import {
   text,
 } from "../../check/mod.ts";
 import { isJsonObject } from "../../json.ts";
-import { type KvDatabase, type KvKey, kvKind, kvPrefixKind, patientKv } from "../../kv.ts";
+import {
+  commitValue,
+  type KvDatabase,
+  type KvKey,
+  kvKind,
+  kvPrefixKind,
+  patientKv,
+} from "../../kv.ts";
 
 /** What is remembered of a session. */
 export interface StoredSession {
@@ -228,12 +235,10 @@ export class KvSessionStore implements SessionStore {
     const key = this.#session(session.sessionId);
     const { value, versionstamp } = await this.#kv.get(key);
     if ((decode(value)?.revision ?? 0) !== session.revision - 1) return false;
-    const { ok } = await this.#kv.atomic()
+    const commit = this.#kv.atomic()
       .check({ key, versionstamp })
-      .set(key, { ...session })
-      .set(this.#owner(session), true)
-      .commit();
-    return ok;
+      .set(this.#owner(session), true);
+    return await commitValue(this.#kv, commit, key, { ...session });
   }
 
   /** Forgets a session. */

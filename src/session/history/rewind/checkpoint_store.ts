@@ -211,8 +211,7 @@ export class CheckpointStore {
 
   /** Says what was recorded before a turn. It is the newest one, also when the clock was set back. */
   async putTurn(turnId: string, tree: string | null, now: number): Promise<void> {
-    const last = parseInt((await this.#fs.list(`${this.path}/turns`) ?? []).sort().at(-1) ?? "");
-    const at = last >= now ? last + 1 : now;
+    const at = Math.max(now, ((await this.turns()).at(-1)?.at ?? 0) + 1);
     const name = `${String(at).padStart(15, "0")}-${crypto.randomUUID()}`;
     await this.#putObject(`turns/${name}`, { turnId, tree, at });
   }
