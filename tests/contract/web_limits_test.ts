@@ -257,6 +257,38 @@ test("a question of a new chat that is refused leaves no session behind", () =>
     assert.ok(!world.server.received.some(({ method }) => method === "thread/start"));
   }));
 
+test("a chat that is refused its first turn leaves no session behind, one that had a turn stays", () => {
+  const bridge = { maxTurns: 1, maxSessionsPerTenant: 2 };
+  return inWorld({ server: { onTurn: endless }, bridge }, async (world) => {
+    const chat = (id: string) =>
+      world.raw("ann", "POST /chat", {
+        id,
+        messages: [{ role: "user", parts: [{ type: "text", text: "go" }] }],
+      });
+    const names = async () => {
+      const { body } = await world.call("ann", "GET /sessions");
+      return body.sessions.map(({ title }: { title: string | null }) => title);
+    };
+    const own = await world.session("ann");
+    const running = await chat("first");
+    // Each page has a name of its own for its chat.
+    for (const id of ["a", "b", "c", "d"]) {
+      assert.equal((await (await chat(id)).json()).code, "tooManySessions");
+    }
+    await world.call("ann", `DELETE /sessions/${own}`);
+    for (const id of ["a", "b", "c", "d", "first"]) {
+      const { code } = await (await chat(id)).json();
+      assert.equal(code, id === "first" ? "turnRunning" : "tooManyTurns");
+    }
+    assert.deepEqual(await names(), ["go"]);
+    // A session that was begun by itself is not the chat's to close.
+    const other = await world.session("ann");
+    assert.equal((await (await chat(other)).json()).code, "tooManyTurns");
+    assert.equal((await names()).length, 2);
+    await running.body?.cancel();
+  });
+});
+
 test("a chat is told to its end where sessions are let go of at once", () => {
   const onTurn = (turn: FakeTurn) => {
     turn.say("Hi");

@@ -74,10 +74,15 @@ export class ChatRoutes {
   async #ask(tenant: string, request: ChatRequest, again: Recheck | null): Promise<Response> {
     const adapter = this.#adapter;
     const sessionId = await sessionOfChat(tenant, request.chatId);
-    const begun = this.#begin(tenant, sessionId, request);
     const place = placeOf(tenant, sessionId);
+    const before = this.#beginning.get(place);
+    const begun = this.#begin(tenant, sessionId, request).catch(async (error) => {
+      const isAlone = before === undefined && this.#beginning.get(place) === all;
+      if (isAlone && sessionId !== request.chatId) await this.#forget(tenant, sessionId);
+      throw error;
+    });
     // Asked twice, one of them is refused at once, and the other is still on its way.
-    const all = Promise.allSettled([this.#beginning.get(place), begun]).then(() => {
+    const all: Promise<void> = Promise.allSettled([before, begun]).then(() => {
       if (this.#beginning.get(place) === all) this.#beginning.delete(place);
     });
     this.#beginning.set(place, all);
@@ -116,6 +121,16 @@ export class ChatRoutes {
     } catch (error) {
       subscription.close();
       throw error;
+    }
+  }
+
+  /** A chat that was refused its first turn, such as for want of room, leaves no session, which would count. */
+  async #forget(tenant: string, sessionId: string): Promise<void> {
+    try {
+      const { title, runningTurnId } = await this.#adapter.readSession(tenant, sessionId);
+      if ((title ?? runningTurnId) === null) await this.#adapter.closeSession(tenant, sessionId);
+    } catch {
+      // There is none, or it is somebody else's.
     }
   }
 
