@@ -209,8 +209,8 @@ function onDeno(): FileSystem {
       const options = { append: true, create: true, createNew: fresh, mode: FILE_MODE };
       const file = await Deno.open(path, options);
       return {
-        // `stat` of an open file needs read permission, seeking does not.
-        size: () => file.seek(0, Deno.SeekMode.End),
+        // `stat` of an open file needs read permission, seeking does not; a pipe, such as /dev/stdout, has no end.
+        size: () => file.seek(0, Deno.SeekMode.End).catch(() => 0),
         append: (bytes) => writeAll(file, bytes),
         close: () => Promise.resolve(file.close()),
       };

@@ -35,6 +35,16 @@ function linesOf(bytes: Uint8Array): string[] {
 
 if (process.platform !== "win32") {
   const limit = { timeoutMs: 60_000 };
+  test("JsonlFileSink writes to a pipe, as containers collect logs", limit, async () => {
+    const run = onDeno ? ["run", "-A", "--no-check", SCRIPT] : [SCRIPT];
+    const env = { ...process.env, DENO_NO_UPDATE_CHECK: "1" };
+    const args = ["-c", '"$0" "$@" | cat', process.execPath, ...run, "/dev/stdout", "7"];
+    const { stdout } = await promisify(execFile)("sh", args, { env });
+    const lines = stdout.trim().split("\n").map((line) => JSON.parse(line));
+    assert.deepEqual(lines.pop(), { written: 60, refused: 0, lost: 0 });
+    assert.deepEqual(lines.map(({ seq }) => seq), Array.from({ length: 60 }, (_, n) => n + 1));
+  });
+
   for (const flushEvery of [1, 7, 64]) {
     test(
       `JsonlFileSink counts what is whole on a full disk, ${flushEvery} at once`,
