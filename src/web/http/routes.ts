@@ -125,8 +125,10 @@ const CSRF_HEADER = "x-requested-with";
  */
 export function checkAccess(facts: AccessFacts, rules: AccessRules): void {
   const { method, url, headers } = facts;
-  const { host } = url;
-  if (!isOwnName(url, rules)) {
+  // Frameworks such as Next write their own name into the address, whatever was asked for.
+  for (const host of [url.host, headers.get("host") || url.host]) {
+    const name = URL.parse(`${url.protocol}//${host}`);
+    if (name !== null && isOwnName(name, rules)) continue;
     throw forbidden(
       "forbiddenHost",
       `The bridge does not answer to ${JSON.stringify(host)}. List its name in hosts or origins.`,
