@@ -1,6 +1,14 @@
 /** Threads that a store carries from one machine to another, on the real codex: each world is a machine of its own. */
 import assert from "node:assert/strict";
-import { mkdirSync, readFileSync, renameSync, statSync, symlinkSync } from "node:fs";
+import {
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import {
   CodexError,
@@ -530,6 +538,36 @@ test("a stored thread goes to newer codex, and to an older one unless that would
     for (const world of [old, between, newest]) await world[Symbol.asyncDispose]();
   }
 });
+
+test("a home in which no thread can be put is told by an error of the store's", () =>
+  onMachines(CODEX_VERSIONS[0]!, 2, async (a, b) => {
+    const store = new MemoryThreadStore();
+    const session = await (await a.connect()).startSession({ cwd: a.cwd, store });
+    await session.ask("one");
+    await session.release();
+    const there = await b.connect();
+    const sessions = join(home(b), "sessions");
+    rmSync(sessions, { recursive: true, force: true });
+    writeFileSync(sessions, "");
+    const full = await rejection(there.resumeSession(session.threadId, { cwd: b.cwd, store }));
+    assert.ok(full instanceof CodexError && full.code === "threadStore", String(full));
+    assert.match(full.message, /sessions can't be used: /);
+    rmSync(sessions);
+    const again = await there.resumeSession(session.threadId, { cwd: b.cwd, store });
+    await again.ask("two");
+    assert.deepEqual(heard(b), ["one", "two"]);
+    // Nor is a file of the thread's that became something else told in the system's words alone.
+    const { path } = await there.readThread(session.threadId);
+    renameSync(path!, `${path}.away`);
+    mkdirSync(path!);
+    await again.ask("three");
+    const odd = await rejection(again.release());
+    assert.ok(odd instanceof CodexError && odd.code === "threadStore", String(odd));
+    rmSync(path!, { recursive: true });
+    renameSync(`${path}.away`, path!);
+    await again.release();
+    assert.ok((await linesOf(store, session.threadId)).some((line) => line.includes('"three"')));
+  }));
 
 test("what a store gives in the wrong shape is told as the store's mistake", () =>
   onMachines(CODEX_VERSIONS[0]!, 1, async (a) => {

@@ -99,7 +99,7 @@ export class PortableThread {
       if (home === null) {
         throw threadStoreError("Where this codex keeps threads is not known: set CODEX_HOME.");
       }
-      const put = await this.#permitted(
+      const put = await this.#explained(
         home,
         () => materialise(this.#core, this.#files, { home, threadId, lines }),
       );
@@ -226,7 +226,7 @@ export class PortableThread {
           false,
         );
       }
-      await this.#permitted(path.slice(0, -file.length), () => this.#carry(path, file));
+      await this.#explained(path.slice(0, -file.length), () => this.#carry(path, file));
     } else this.#ended = null;
     return name;
   }
@@ -410,12 +410,15 @@ export class PortableThread {
     }
   }
 
-  async #permitted<T>(home: string, work: () => Promise<T>): Promise<T> {
+  async #explained<T>(home: string, work: () => Promise<T>): Promise<T> {
     try {
       return await work();
     } catch (error) {
-      if (!isPermissionError(error)) throw error;
+      if (error instanceof CodexError) throw error;
       const sessions = `${home.replace(/[/\\]$/, "")}/sessions`;
+      if (!isPermissionError(error)) {
+        throw threadStoreError(`Codex's ${sessions} can't be used: ${messageOf(error)}`, error);
+      }
       throw new PermissionDeniedError("Keeping threads in a store", [
         `--allow-read=${sessions}`,
         `--allow-write=${sessions}`,
