@@ -2,6 +2,7 @@
  * The rules of a session: those that are never asked under its policy protect nobody.
  * @module
  */
+import { copied } from "../../check/mod.ts";
 import { defined } from "../../json.ts";
 import type { ApprovalHandler } from "../request/types.ts";
 import type { ApprovalRule, ApprovalRules } from "./rule_types.ts";
@@ -130,19 +131,21 @@ function kindsOf({ kind, tool, mcpServer }: ApprovalRule): readonly string[] {
 
 /**
  * The client's rules hold for every session, and a session's rules are added to them: `deny` still wins wherever it stands.
- * A session's handler is asked in place of the client's. `undefined` when the session has nobody of its own.
+ * A session's handler is asked in place of the client's. `session`: the client's, where it has nobody of its own. What becomes
+ * of a caller's list afterwards counts for no session that has begun.
  */
 export function sessionApprovals(
   client: ApprovalHandler | ApprovalRules | undefined,
-  session: ApprovalHandler | ApprovalRules | undefined,
-): ApprovalHandler | ApprovalRules | undefined {
-  if (session === undefined || typeof client !== "object") return session;
-  if (typeof session === "function") return { ...client, ask: session };
-  const ask = session.ask ?? client.ask;
+  session: ApprovalHandler | ApprovalRules,
+): ApprovalHandler | ApprovalRules {
+  const lists = [client, session].filter((each) => typeof each === "object");
+  if (lists.length === 0) return session;
+  const own = typeof session === "function" ? session : session.ask;
+  const ask = own ?? lists[0]?.ask;
   // Whoever declines what no rule names is not overruled by the other.
-  const strict = client.default === "decline" || session.default === "decline";
+  const strict = lists.some((each) => each.default === "decline");
   return {
-    rules: [...client.rules, ...session.rules],
+    rules: [...new Set(lists.flatMap(({ rules }) => rules))].map(copied),
     ...defined({ ask }),
     ...(strict ? { default: "decline" as const } : {}),
   };

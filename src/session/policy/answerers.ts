@@ -37,5 +37,5 @@ export async function answerersOf(client: Approvals, own: Approvals): Promise<Se
   const either = own ?? client;
   if (either === undefined) return { own: undefined, all: undefined, rules: null };
   const rules = await loadSessionRules();
-  return { own, all: rules.sessionApprovals(client, own) ?? either, rules };
+  return { own, all: rules.sessionApprovals(client, either), rules };
 }

@@ -17,7 +17,11 @@ type Case = [
 ];
 
 const cases: Case[] = [
-  ["leaves the client's to the client", { rules: [deny], ask: ours }, undefined, undefined],
+  ["takes the client's rules where the session has none", { rules: [deny], ask: ours }, undefined, {
+    rules: [deny],
+    ask: ours,
+  }],
+  ["takes the client's handler where the session has none", ours, undefined, ours],
   ["takes a handler where the client has nobody", undefined, theirs, theirs],
   ["takes a handler in place of the client's", ours, theirs, theirs],
   ["keeps the client's rules before a session's handler", { rules: [deny], ask: ours }, theirs, {
@@ -41,16 +45,29 @@ const cases: Case[] = [
 
 for (const [name, client, session, expected] of cases) {
   test(`sessionApprovals() ${name}`, () => {
-    assert.deepEqual(sessionApprovals(client, session), expected);
+    assert.deepEqual(sessionApprovals(client, (session ?? client)!), expected);
   });
 }
+
+test("what becomes of a caller's list of rules counts for no session that has begun", async () => {
+  const paths = [".git"];
+  const rules: ApprovalRule[] = [{ effect: "deny", paths }];
+  for (const own of [undefined, { rules, ask: theirs }]) {
+    const { all } = await answerersOf({ rules, ask: ours }, own);
+    rules.push(allow);
+    paths.length = 0;
+    assert.deepEqual((all as ApprovalRules).rules, [{ effect: "deny", paths: [".git"] }]);
+    paths.push(".git");
+    rules.length = 1;
+  }
+});
 
 test("whoever may answer is put together, with what judges them; nobody needs no judge", async () => {
   for (const [name, client, session, expected] of cases) {
     const { own, all, rules } = await answerersOf(client, session);
     assert.equal(own, session, name);
-    assert.deepEqual(all, expected ?? client, name);
-    assert.equal(rules === null, (expected ?? client) === undefined, name);
+    assert.deepEqual(all, expected, name);
+    assert.notEqual(rules, null, name);
   }
   const nobody = await answerersOf(undefined, undefined);
   assert.deepEqual(nobody, { own: undefined, all: undefined, rules: null });
