@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import {
   mkdirSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -567,6 +568,40 @@ test("a home in which no thread can be put is told by an error of the store's", 
     renameSync(`${path}.away`, path!);
     await again.release();
     assert.ok((await linesOf(store, session.threadId)).some((line) => line.includes('"three"')));
+  }));
+
+test("a thread of which nothing could be stored is no thread elsewhere, and leaves no file there", () =>
+  onMachines(CODEX_VERSIONS[0]!, 2, async (a, b) => {
+    const there = new MemoryThreadStore();
+    const store: ThreadStore = {
+      load: (id) => there.load(id),
+      append: (id, lines, at) =>
+        lines.some((line) => line.startsWith("{"))
+          ? Promise.reject(new Error("full"))
+          : there.append(id, lines, at),
+    };
+    const lost = await a.connect();
+    const session = await lost.startSession({ cwd: a.cwd, store });
+    await session.ask("one");
+    signalProcess(lost.runtime.pid!, "SIGKILL");
+    await lost.shutdown();
+    const elsewhere = await b.connect();
+    const gone = await rejection(
+      elsewhere.resumeSession(session.threadId, { cwd: b.cwd, store: there }),
+    );
+    assert.match(String(gone), /There is no such thread/);
+    const left = readdirSync(home(b), { recursive: true }).filter((name) =>
+      /rollout/.test(`${name}`)
+    );
+    assert.deepEqual(left, []);
+    // The machine that has it goes on.
+    const again = await (await a.connect()).resumeSession(session.threadId, { store: there });
+    await again.ask("two");
+    assert.deepEqual(heard(a), ["one", "two"]);
+    await again.release();
+    const moved = await elsewhere.resumeSession(session.threadId, { cwd: b.cwd, store: there });
+    await moved.ask("three");
+    assert.deepEqual(heard(b), ["one", "two", "three"]);
   }));
 
 test("what a store gives in the wrong shape is told as the store's mistake", () =>

@@ -50,6 +50,8 @@ export class PortableThread {
   #file: string | null = null;
   /** How many of its bytes are stored. */
   #offset = 0;
+  /** What is stored with the next lines of it. */
+  #heading: string[] = [];
   #name: string | null = null;
   /** What this machine had instead of what is stored, and has no more; told once. */
   #givenUp: string | null = null;
@@ -244,17 +246,18 @@ export class PortableThread {
     }
     if (file !== this.#file) {
       for (const base of await this.#basesOf(path)) {
-        if (base.file !== this.#file) await this.#begin(base.file);
+        if (base.file !== this.#file) this.#begin(base.file);
         await this.#lines(base.path, base.endByte);
       }
-      await this.#begin(file);
+      this.#begin(file);
     }
     await this.#lines(path, Infinity);
   }
 
-  async #begin(file: string): Promise<void> {
+  /** What follows is of this file. That is stored with its first lines: codex takes no file without any. */
+  #begin(file: string): void {
     const first = this.#at === 0 ? [marker("codex", this.#core.server.version)] : [];
-    await this.#append([...first, marker("file", file)]);
+    this.#heading = [...first, marker("file", file)];
     this.#file = file;
     this.#offset = 0;
   }
@@ -274,7 +277,8 @@ export class PortableThread {
       if (lines.some((line) => !line.startsWith("{"))) {
         throw damaged("holds what is no line of codex's.");
       }
-      await this.#append(lines);
+      await this.#append([...this.#heading, ...lines]);
+      this.#heading = [];
       this.#offset += length;
       for (const ended of lines.map(endedTurn)) {
         if (ended === null) continue;
