@@ -279,6 +279,26 @@ for (const version of CODEX_VERSIONS) {
           (error) => error instanceof PolicyError && /network_proxy/.test(error.message),
         );
       });
+      await t.step("of a session that says so itself", async () => {
+        const proxy = { enabled: true, domains: { "api.example": "allow" } };
+        await world.userConfig("");
+        await using client = await Client.connect(world.config);
+        const network = { type: "workspaceWrite", networkAccess: true } as const;
+        for (
+          const config of [
+            { features: { network_proxy: proxy } },
+            { "features.network_proxy": proxy },
+          ]
+        ) {
+          const given = { cwd: world.sub, ...WRITES, config };
+          const session = await client.startSession({ ...given, sandbox: network });
+          await session.ask("go");
+          assert.ok(existsSync(join(world.sub, "ran")));
+          const narrow = await client.startSession(given);
+          await assert.rejects(narrow.ask("go", { sandbox: network }), /network_proxy/);
+        }
+        assert.equal(reached, 0);
+      });
       await new Promise((resolve) => server.close(resolve));
     });
   }

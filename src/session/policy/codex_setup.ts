@@ -83,7 +83,11 @@ export interface NextTurn {
  */
 export async function admitTurn(
   core: RuntimeCore,
-  settings: KeptGrants & { sent: EffectivePolicy; agents: Set<string> },
+  settings: KeptGrants & {
+    profile: { config: Readonly<Record<string, JsonValue>> };
+    sent: EffectivePolicy;
+    agents: Set<string>;
+  },
   { threadId, effective, session, watched, left }: NextTurn,
 ): Promise<void> {
   const { kept, agents, sent } = settings;
@@ -99,7 +103,7 @@ export async function admitTurn(
   }
   if (!reachesNetwork(effective.sandbox)) return;
   const { refusePastProxy } = await import("./network_proxy.ts");
-  await refusePastProxy(core, session, effective);
+  await refusePastProxy(core, session, effective, settings.profile.config);
 }
 
 /** What codex keeps of the answers that it got on a thread. */

@@ -70,7 +70,7 @@ export async function decideSessionPolicy(
   const turnProfiles = supports(core.server.version, "turnProfiles");
   const docsNeedTrust = supports(core.server.version, "docsNeedTrust");
   const proxied = reachesNetwork(decided.sandbox) &&
-    await (await import("./network_proxy.ts")).isProxied(core, decided, docsNeedTrust);
+    await (await import("./network_proxy.ts")).isProxied(core, decided, settings, docsNeedTrust);
   const trust = trustOf({
     writes: decided.sandbox.type !== "readOnly",
     profile: usesProfile(decided),
