@@ -5,6 +5,7 @@ import { join } from "node:path";
 import process from "node:process";
 import {
   AttachmentNotFoundError,
+  ConnectionClosedError,
   MessageTooLargeError,
   RpcError,
   WebError,
@@ -261,6 +262,22 @@ test("a session whose archive fails can be closed again", () => {
     await adapter.close();
   });
 });
+
+test("a session that is closed when codex has ended is not told to be archived, and stays", () =>
+  inWorld({}, async ({ client }) => {
+    const store = new MemorySessionStore();
+    const adapter = new WebAdapter({ client, isolation, cwd: CWD, store });
+    const { sessionId } = await adapter.createSession("ann");
+    const events = adapter.subscribeEvents("ann", sessionId);
+    await adapter.createTurn("ann", sessionId, { text: "hi" });
+    await untilTurnEnds(events);
+    await client.shutdown();
+    for (const _ of [1, 2]) {
+      await assert.rejects(adapter.closeSession("ann", sessionId), ConnectionClosedError);
+      assert.equal((await adapter.sessions("ann")).length, 1);
+    }
+    await adapter.close();
+  }));
 
 test("a session that nobody uses is released, and resumed when it is needed", () =>
   inWorld({}, async ({ client, server }) => {

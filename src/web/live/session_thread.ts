@@ -195,7 +195,8 @@ export class SessionThread {
   async #close(thread: WebThread): Promise<boolean> {
     try {
       await thread.close();
-      return true;
+      // Without a codex that has archived nothing.
+      return this.#parts.client.runtime?.connection !== "closed" || await this.#archive();
     } catch (error) {
       // The first time it may be tried again; what fails again will go on to fail.
       if (!isFinal(error) || !(this.#closeFailed || isRefusal(error, "threadGone"))) {
