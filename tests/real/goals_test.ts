@@ -503,7 +503,14 @@ for (const version of codexes("0.145.0", "0.125.0", ...CODEX_VERSIONS)) {
     LONG,
     () =>
       inWorld(version, async (world) => {
-        const client = await world.connect();
+        let sent = () => {};
+        const client = await world.connect({
+          eventLog: {
+            write: ({ kind, method }) => {
+              if (kind === "request" && method === "review/start") sent();
+            },
+          },
+        });
         const session = await client.startSession({ cwd: world.cwd });
         const instructions = world.prompt(["Line 3 is wrong."], "Look closely.");
         const { reviewText, turnId, items } = await within(
@@ -546,6 +553,16 @@ for (const version of codexes("0.145.0", "0.125.0", ...CODEX_VERSIONS)) {
         await hangs;
         stop.abort(reason);
         assert.equal(await within(LIMIT_MS, "the abort", given), reason);
+        // Given up before the server has named its turn, it ends before the next prompt begins.
+        const early = new AbortController();
+        sent = () => early.abort(reason);
+        const unnamed = session.review({ type: "custom", instructions: "Look." }, {
+          signal: early.signal,
+        });
+        const after = session.ask("after");
+        assert.equal(await within(LIMIT_MS, "the early abort", rejection(unnamed)), reason);
+        assert.equal((await within(LIMIT_MS, "the next", after)).assistantText, "You said: after");
+        sent = () => {};
         const timed = rejection(
           session.review({ type: "custom", instructions: world.prompt([[script.hang()]]) }, {
             timeoutMs: 500,

@@ -52,10 +52,10 @@ export async function review(
   let answer: Promise<PromptRunResult> | null = null;
   let run: TurnRun | null = null;
   let interrupted: TurnInterruptedError | null = null;
-  const { result } = await alone(host, options.signal, async (signal) => {
+  const { result } = await alone(host, options.signal, async (signal, hold) => {
     const profile = overlayProfile(host.profile, options);
     const { output, outputSchema = profile.outputSchema } = options;
-    const started = (it: TurnRun) => void (run = it);
+    const started = (it: TurnRun) => hold((run = it).over());
     const done = await reviewTurn(host, target, profile, options, signal, started);
     if (output === undefined && outputSchema === null) return done;
     if (interrupted !== null) throw interrupted;
