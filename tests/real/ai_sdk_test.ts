@@ -1,5 +1,6 @@
 /** The AI SDK's own functions on the real codex. */
 import assert from "node:assert/strict";
+import process from "node:process";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { codexModel } from "../../src/adapters/ai_sdk/namespace.ts";
@@ -275,6 +276,39 @@ versions("Output.object: by codex's own schema, as it comes and whole", async (w
   );
   assert.match(String(wrong), /NoObjectGenerated/);
 });
+
+versions(
+  "a turn that a crash of codex ends is not repeated, and conversations go on",
+  async (world) => {
+    const { generateText } = await aiPackage();
+    const client = await world.connect({ restart: { type: "onCrash" } });
+    await using model = codexModel(client, { cwd: world.cwd });
+    await generateText({ model, prompt: "Remember." });
+    const before = world.model.requests.length;
+    const crash = rejection(
+      generateText({
+        model,
+        maxRetries: 2,
+        prompt: world.prompt(() => [script.exec("sleep 3175")]),
+      }),
+    );
+    while (world.commands("sleep 3175").length === 0) {
+      await new Promise((then) => setTimeout(then, 5));
+    }
+    process.kill(client.runtime.pid!, "SIGKILL");
+    assert.equal((await crash as { isRetryable?: boolean }).isRetryable, false);
+    assert.equal(world.model.requests.length - before, 1);
+    const { text } = await generateText({
+      model,
+      messages: [
+        { role: "user", content: "Remember." },
+        { role: "assistant", content: "You said: Remember." },
+        { role: "user", content: "What?" },
+      ],
+    });
+    assert.match(text, /What was said so far.*Now the user says:\s+What\?/s);
+  },
+);
 
 versions(
   "errors are the SDK's own kinds, and an agent that acted is not repeated",

@@ -3,7 +3,7 @@
  * @module
  */
 import { checkArgument, having, required, signal, unreadable } from "../../check/mod.ts";
-import { OutputValidationError, SessionClosedError } from "../../errors/mod.ts";
+import { OutputValidationError, SessionClosedError, TurnError } from "../../errors/mod.ts";
 import type { AskOptions, DynamicTool, PromptRunResult, SessionConfig } from "../../session/mod.ts";
 import { TurnParts } from "../turn_parts.ts";
 import { AnswerParts, ContentBuilder, finishOf, usageOf } from "./answer_parts.ts";
@@ -108,15 +108,14 @@ export class Model {
     const call = await readable(() => ({ ...given }));
     const { abortSignal: signal } = call;
     let session: ModelSession | null = null;
+    let known: ModelSession | null = null;
     try {
       signal?.throwIfAborted();
       if (this.#kept.closed) throw new SessionClosedError("The model was closed.");
       const { warnings, options } = await readable(() => readCall(call));
       const conversation = await readable(() => readPrompt(call.prompt));
       const { system, history, threadId } = conversation;
-      const known = history.length === 0
-        ? null
-        : this.#kept.take(await keyOf(system, history), threadId);
+      known = history.length === 0 ? null : this.#kept.take(await keyOf(system, history), threadId);
       session = known ?? await this.#start(system, signal);
       const prompt = promptOf(conversation, known !== null);
       if (options.jsonOnly) prompt.text += "\n\nAnswer with one JSON value and nothing else.";
@@ -146,6 +145,10 @@ export class Model {
       return { started, warnings, turn, parts, run };
     } catch (error) {
       if (session !== null) releaseSession(session);
+      // A codex that was started anew has lost what was kept, and was not asked.
+      if (known !== null && error instanceof SessionClosedError) {
+        return await this.#begin(given, isWhole);
+      }
       throw callError(error, signal);
     }
   }
@@ -209,7 +212,9 @@ export class Model {
         run.isKept = true;
       }
       if (finishReason.unified === "error") {
-        const answered = reader.usage !== null || this.#acted.has(turnId);
+        // What the model did before a connection was lost is not known: of a command's first moments codex tells nothing.
+        const answered = reader.usage !== null || this.#acted.has(turnId) ||
+          !(error instanceof TurnError);
         yield { type: "error", error: callError(error, call.abortSignal, answered) };
       }
       yield { type: "finish", usage, finishReason, providerMetadata: told.metadata() };
