@@ -167,8 +167,9 @@ export class WebAdapter implements AsyncDisposable {
   }
 
   /**
-   * Starts a session on a new thread, or resumes the one on a thread of the tenant's own. `sessionId` names it; a session of
-   * the tenant that has this name already is given back. Default: a name that can't be guessed.
+   * Starts a session on a new thread, or resumes the one on a thread of the tenant's own. `sessionId` names it, by `sess_`
+   * and 32 letters, digits, `_` or `-`; a session of the tenant that has this name already is given back. Default: a name
+   * that can't be guessed.
    */
   async createSession(
     tenant: string,
@@ -410,7 +411,9 @@ export class WebAdapter implements AsyncDisposable {
     effort: string | null,
     sessionId: string = does.sessionId(),
   ): Promise<WebSession> {
-    if (!does.isSessionId(sessionId)) throw does.notFound("session");
+    if (!does.isSessionId(sessionId)) {
+      throw does.badRequest("A session is named by sess_ and 32 letters, digits, _ or -.");
+    }
     const known = await store.get(sessionId);
     if (known !== null) {
       if (known.tenant !== tenant) throw does.notFound("session");

@@ -524,6 +524,14 @@ test("files that are sent along must lie below the tenant's directory, wherever 
   });
 });
 
+test("a name that no session can have is refused as such", () =>
+  inWorld({}, async ({ client }) => {
+    const adapter = new WebAdapter({ client, isolation, cwd: CWD });
+    const named = adapter.createSession("ann", {}, "my-session");
+    await assert.rejects(named, isWebError(400, "badRequest"));
+    await adapter.close();
+  }));
+
 test("settings say what tenants may choose", () =>
   inWorld({}, async ({ client }) => {
     const profile = { model: "own", effort: "low", timeoutMs: 9_000 };

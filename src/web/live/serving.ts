@@ -4,7 +4,14 @@
  */
 export { ClusterNode, sharedStore } from "../cluster/node.ts";
 export { checkAnswer, checkSession, checkSteer, checkTurn } from "../http/check_request.ts";
-export { closedError, isSessionId, notFound, sessionId, tooMany } from "../http/refusals.ts";
+export {
+  badRequest,
+  closedError,
+  isSessionId,
+  notFound,
+  sessionId,
+  tooMany,
+} from "../http/refusals.ts";
 export { LiveSessions, viewOf } from "./live_sessions.ts";
 export { ToldQuestions } from "./session_thread.ts";
 export { SessionSetup } from "./session_setup.ts";
