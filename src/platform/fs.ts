@@ -142,12 +142,15 @@ async function elseNull<T>(work: Promise<T>): Promise<T | null> {
   }
 }
 
-/** Windows opens a directory for reading only, and writes back what was opened for writing only: names are its own care. */
+/**
+ * Windows opens a directory for reading only, and writes back what was opened for writing only: names are its own care. So are
+ * they on disks that sync no directory (EINVAL), such as the folders that VirtualBox shares.
+ */
 async function syncHandle(sync: () => Promise<void>): Promise<void> {
   try {
     await sync();
   } catch (error) {
-    if (platformName() !== "win32") throw error;
+    if (platformName() !== "win32" && !says(error, "EINVAL", "")) throw error;
   }
 }
 

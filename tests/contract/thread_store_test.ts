@@ -18,6 +18,8 @@ import {
 } from "../../src/session/history/file_thread_store.ts";
 import { threadStoreError } from "../../src/session/history/thread_store.ts";
 import type { KvAtomic } from "../../src/kv.ts";
+import process from "node:process";
+import { fileSystem } from "../../src/platform/fs.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
 import { rejection } from "../real/_session_world.ts";
@@ -69,6 +71,11 @@ test("FileThreadStore is for its owner only, follows no link, and tells of damag
     /is a link or leads through one/,
   );
 });
+
+if (process.platform === "linux") {
+  test("a disk that syncs no directory, such as a folder that VirtualBox shares, is none that fails", () =>
+    fileSystem()!.syncDirectory("/proc"));
+}
 
 test("KvThreadStore keeps the prefix that it was given", async () => {
   const kv = new FakeKv();

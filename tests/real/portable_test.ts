@@ -270,7 +270,7 @@ for (const version of CODEX_VERSIONS) {
       for (let tries = 0; tries < 2; tries++) {
         const error = await rejection(session.ask("unheard"));
         assert.ok(error instanceof CodexError && error.retryable, String(error));
-        assert.match(error.message, /nothing of the thread any more/);
+        assert.match(error.message, /has lost the thread/);
       }
       store = there;
       await session.ask("two");

@@ -359,7 +359,7 @@ export class PortableThread {
     if (stored === null) {
       if (this.#at === 0) return false;
       throw threadStoreError(
-        "The store has nothing of the thread any more. Is its disk or database there?",
+        "The store has lost the thread: is its disk there?",
       );
     }
     let at = 0;
