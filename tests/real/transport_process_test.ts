@@ -75,7 +75,7 @@ test("openStdio() carries bytes both ways and close() ends the process by the en
 test("close() goes on to SIGTERM when the end of stdin is ignored", async () => {
   const transport = await sh("echo up; while :; do sleep 0.05; done");
   await listen(transport).until(/up/);
-  const report = await transport.close({ graceMs: 100 });
+  const report = await transport.close({ graceMs: 1000 });
   assert.equal(report.how, "sigterm");
   assert.equal(report.gone, true);
   assert.equal(isRunning(transport.pid), false);

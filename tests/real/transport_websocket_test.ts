@@ -128,8 +128,9 @@ test("webSocketTransport() without a token talks to a server without authenticat
     transport.kill();
     await heard.closed;
   } finally {
-    // Its own end of stdin does not stop a listening server.
-    assert.equal((await host.close({ graceMs: 300 })).how, "sigterm");
+    // Its own end of stdin does not stop a listening server; which signal does depends on how busy the machine is.
+    const { how } = await host.close({ graceMs: 300 });
+    assert.match(how, /^sig(term|kill)$/);
   }
 });
 
