@@ -126,7 +126,8 @@ const CSRF_HEADER = "x-requested-with";
 export function checkAccess(facts: AccessFacts, rules: AccessRules): void {
   const { method, url, headers } = facts;
   // Frameworks such as Next write their own name into the address, whatever was asked for.
-  for (const host of [url.host, headers.get("host") || url.host]) {
+  const asked = headers.get("host") || url.host;
+  for (const host of [url.host, asked]) {
     const name = URL.parse(`${url.protocol}//${host}`);
     if (name !== null && isOwnName(name, rules)) continue;
     throw forbidden(
@@ -136,7 +137,8 @@ export function checkAccess(facts: AccessFacts, rules: AccessRules): void {
   }
   const origin = headers.get("origin");
   if (origin !== null) {
-    if (origin !== url.origin && !rules.origins.includes(origin)) {
+    const own = [url.origin, `${url.protocol}//${asked}`];
+    if (!own.includes(origin) && !rules.origins.includes(origin)) {
       throw forbidden("forbiddenOrigin", "Requests from this origin are not allowed.");
     }
   } else {

@@ -26,6 +26,12 @@ const CASES: Case[] = [
   ["forbiddenOrigin", "an image of another site", "GET", { "sec-fetch-site": "cross-site" }],
   ["forbiddenOrigin", "an image of a sibling", "GET", { "sec-fetch-site": "same-site" }],
   ["ok", "an image of the own site", "GET", { "sec-fetch-site": "same-origin" }],
+  // As Next hands on what was asked of 127.0.0.1.
+  ["ok", "a POST of the own origin, by the name that was asked for", "POST", {
+    ...JSON_TYPE,
+    host: "127.0.0.1:8000",
+    origin: "http://127.0.0.1:8000",
+  }],
   ["ok", "an address typed by a person", "GET", { "sec-fetch-site": "none" }],
   ["ok", "a POST of JSON", "POST", JSON_TYPE],
   ["ok", "a POST of JSON with a charset", "POST", {
