@@ -57,10 +57,10 @@ const NEWLINE = 10;
 /**
  * Writes every message of a connection to a file: one object a line, with the fields of an {@linkcode EventEnvelope}.
  *
- * The file is appended to; several sinks may write to one, of several programs too, though two that put it aside in the
- * same moment may forget the oldest early. When it is full it becomes `path.1`, the one before `path.2` and so on. Under Deno the sink
- * needs `--allow-write` for the file's directory; renaming needs `--allow-read` too, and without that a full file stays
- * as it is and the log goes on in `path.1`, then `path.2`.
+ * The file is appended to; several sinks may write to one, of several programs too. When it is full it becomes `path.1`, the
+ * one before `path.2` and so on; `path.lock` is there meanwhile. Under Deno the sink needs `--allow-write` for the file's
+ * directory; renaming needs `--allow-read` too, and without that a full file stays as it is and the log goes on in `path.1`,
+ * then `path.2`.
  *
  * ```ts ignore
  * const sink = new runtime.JsonlFileSink("codex.jsonl");
@@ -184,7 +184,7 @@ export class JsonlFileSink implements EventSink {
           part += line;
         }
         if (count === 0) {
-          await this.#rotate();
+          await this.#rotate(file.size);
           continue;
         }
         const bytes = encoder.encode(part);
@@ -236,11 +236,16 @@ export class JsonlFileSink implements EventSink {
     await file?.handle.close();
   }
 
-  async #rotate(): Promise<void> {
+  async #rotate(full: number): Promise<void> {
     await this.#closeFile();
     const files = this.#files!;
-    const { canRename, unlessMissing } = this.#io!;
+    const { canRename, putAside } = this.#io!;
     if (!canRename(this.path)) return await this.#moveOn(files);
+    await putAside(files, this.path, full, () => this.#shift(files));
+  }
+
+  async #shift(files: FileSystem): Promise<void> {
+    const { unlessMissing } = this.#io!;
     if (this.#keep === 0) return await unlessMissing(files.removeFile(this.path));
     let last = 1;
     while (last < this.#keep && await files.size(`${this.path}.${last}`) !== null) last++;

@@ -2,6 +2,7 @@
  * The files of a log: opened, and put aside. Loaded when the first message is written.
  * @module
  */
+import { delay } from "../../async.ts";
 import { CodexError, PermissionDeniedError } from "../../errors/mod.ts";
 import { fileSystem, isMissing, isTaken } from "../../platform/fs.ts";
 import { type AppendFile, canRead, type FileSystem, isGranted } from "../../platform/mod.ts";
@@ -73,6 +74,33 @@ export async function unlessMissing(work: Promise<void>): Promise<void> {
     await work;
   } catch (error) {
     if (!isMissing(error)) throw error;
+  }
+}
+
+/** After so long who puts a log aside has died there, which takes milliseconds. */
+const DEAD_MS = 10_000;
+
+/** Puts a log of so many bytes aside, while no other program does that: of two at once, one would replace what the other has kept. */
+export async function putAside(
+  files: FileSystem,
+  path: string,
+  full: number,
+  work: () => Promise<void>,
+): Promise<void> {
+  const lock = `${path}.lock`;
+  const held = await openLog(files, lock, true);
+  if (held === null) {
+    await delay(5);
+    const age = Date.now() - await files.modifiedMs(lock).catch(Date.now);
+    // Below zero when the clock was set back.
+    if (Math.abs(age) > DEAD_MS) await unlessMissing(files.removeFile(lock));
+    return;
+  }
+  try {
+    if ((await files.size(path) ?? 0) >= full) await work();
+  } finally {
+    await held.handle.close();
+    await unlessMissing(files.removeFile(lock));
   }
 }
 
