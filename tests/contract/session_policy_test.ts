@@ -4,7 +4,13 @@ import { mkdir, rename, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { FakeRpcError, type Message, recorded, recordedResult } from "../_fake_server.ts";
 import { test } from "../_harness.ts";
-import { type ApprovalHandler, RpcError, type Session, type TurnEvent } from "../../mod.ts";
+import {
+  type ApprovalHandler,
+  PolicyMismatchError,
+  RpcError,
+  type Session,
+  type TurnEvent,
+} from "../../mod.ts";
 import { CheckpointStore } from "../../src/session/history/rewind/checkpoint_store.ts";
 import { tempDir } from "../_temp.ts";
 import { onFake, rejection, startTurn } from "./session_world.ts";
@@ -85,6 +91,39 @@ test("a server that takes the thread up with a narrower sandbox changes the poli
     ]);
     assert.deepEqual(warnings, session.policy.narrowed);
     assert.deepEqual(await warningsOf(session), []);
+  });
+});
+
+test("a codex of one's own that takes the thread up with what only a prompt was allowed is refused", async () => {
+  const dialect = "0.169";
+  const sandbox = {
+    type: "workspaceWrite",
+    writableRoots: [],
+    networkAccess: false,
+    excludeTmpdirEnvVar: false,
+    excludeSlashTmp: false,
+  };
+  await onFake({
+    server: {
+      dialect,
+      methods: {
+        "thread/resume": (params: Message, server) => {
+          server.threads.set(params.threadId, { id: params.threadId, cwd: params.cwd, turn: null });
+          const result = structuredClone(recordedResult(dialect, "threads", "thread/resume"));
+          result.thread.id = params.threadId;
+          const { cwd, approvalPolicy } = params;
+          return { ...result, cwd, runtimeWorkspaceRoots: [cwd], approvalPolicy, sandbox };
+        },
+      },
+    },
+    client: { restart: { type: "onCrash", baseDelayMs: 1 } },
+    session: { allowPrivilegedEscalation: true },
+  }, async ({ session, server }) => {
+    await session.ask("wider", { sandbox: "workspace-write" });
+    server().crash();
+    const told = await rejection(session.ask("x"));
+    assert.ok(told instanceof PolicyMismatchError);
+    assert.deepEqual(told.mismatches.map(({ field }) => field), ["sandbox"]);
   });
 });
 

@@ -109,8 +109,8 @@ export class Tape {
    * of some: the recorded client has seen there that nothing else was in those that it accepted.
    */
   #patches(): Uint8Array {
-    const lines = this.#slots.flatMap(({ kind, needs, message }) => {
-      const asked = kind === "answer" && needs !== null ? this.#slots[needs]! : null;
+    const lines = this.#slots.flatMap(({ needs, message }) => {
+      const asked = needs !== null ? this.#slots[needs]! : null;
       if (asked?.method !== "item/fileChange/requestApproval") return [];
       if (!/^"accept/.test(answerOf(message))) return [];
       const call_id = stringOf(asked.message, "params", "itemId");

@@ -249,3 +249,37 @@ test("tape: answers nobody asked for and news nobody recorded are passed over", 
   assert.deepEqual(tape.take({ id: 77, result: {} }), []);
   assert.deepEqual(tape.take(news("no/such/news")), []);
 });
+
+test("tape: the thread's file has the patches that were accepted, and nothing else", () => {
+  const [COMMAND, PATCH] = [
+    "item/commandExecution/requestApproval",
+    "item/fileChange/requestApproval",
+  ];
+  const begins = (id: string, changes: JsonObject[]): Line => [
+    "<",
+    news("item/started", { threadId: A, item: { id, changes } }),
+  ];
+  const asks = (id: number, method: string, itemId: string, decision: string): Line[] => [
+    ["<", call(id, method, { threadId: A, itemId })],
+    [">", { id, result: { decision } }],
+  ];
+  const tape = tapeOf([
+    begins("both", [{ path: "a" }, { path: "b" }]),
+    ...asks(1, PATCH, "both", "acceptForSession"),
+    begins("declined", [{ path: "c" }]),
+    ...asks(2, PATCH, "declined", "decline"),
+    begins("command", [{ path: "d" }]),
+    ...asks(3, COMMAND, "command", "accept"),
+    ...asks(4, PATCH, "unknown", "accept"),
+  ]);
+  const [said] = tape.take(call(9, "fs/readFile", { path: "/rollout" }));
+  assert.ok(said !== undefined && "line" in said);
+  const lines = atob(JSON.parse(said.line).result.dataBase64).split("\n").map((line) =>
+    JSON.parse(line).payload
+  );
+  const update = "*** Update File:\n";
+  assert.deepEqual(lines.map(({ call_id, input }) => [call_id, input]), [
+    ["both", update + update],
+    ["unknown", ""],
+  ]);
+});
