@@ -33,7 +33,6 @@ export async function refusePastProxy(
   { sandbox, cwd }: EffectivePolicy,
   config: Settings,
 ): Promise<void> {
-  if (!reachesNetwork(sandbox)) return;
   const past = sandbox.type === "readOnly" && !usesProfile(session);
   if (!past && reachesNetwork(session.sandbox) || !await hasNetworkProxy(core, cwd, config)) return;
   throw pastProxy();

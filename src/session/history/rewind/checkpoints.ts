@@ -81,7 +81,8 @@ export class Checkpoints {
         "true only for an agent that works on this machine",
       );
     }
-    const home = homeOf(core);
+    const told = codexHomeOf(core);
+    const home = told === undefined ? null : realPath(told) ?? told;
     const root = realPath(cwd);
     if (home === null) {
       throw refuse(
@@ -255,12 +256,6 @@ function writableBy(core: RuntimeCore, { sandbox }: EffectivePolicy): string[] {
   if (sandbox.type !== "workspaceWrite") return [];
   const all = [...sandbox.writableRoots ?? [], ...temporaryRoots(sandbox, policyFacts(core))];
   return all.map((path) => realPath(path) ?? path);
-}
-
-/** Codex's home on this machine. */
-function homeOf(core: RuntimeCore): string | null {
-  const home = codexHomeOf(core);
-  return home === undefined ? null : realPath(home) ?? home;
 }
 
 function denied(missing: readonly PermissionNeed[]): PermissionDeniedError {
