@@ -194,7 +194,7 @@ test("what a store has kept is not stored again where the thread was taken back 
     load: (id) => it.memory.load(id),
     append: async (id, given, at) => {
       await it.memory.append(id, given, at);
-      if (isLost && given[0]!.startsWith("{")) throw new Error("the answer was lost");
+      if (isLost && given.at(-1)!.startsWith("{")) throw new Error("the answer was lost");
     },
   };
   const thread = await it.open(store);
