@@ -9,6 +9,7 @@ import { script } from "../../src/testing/mod.ts";
 import { CODEX_VERSIONS, NEWEST_CODEX } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { choose, Editor, serveHere } from "../real/_acp_world.ts";
+import { callMcp, stdioServer } from "../real/_mcp_world.ts";
 import { inWorld } from "../real/_session_world.ts";
 
 const patch = (name: string) => `*** Begin Patch\n*** Add File: ${name}\n+one\n*** End Patch`;
@@ -170,3 +171,27 @@ for (const version of CODEX_VERSIONS) {
       }
     }));
 }
+
+test("a tool that was allowed for the session is not run in a mode that reads", () =>
+  inWorld(NEWEST_CODEX, async (world) => {
+    const client = await world.connect();
+    const profile: ServeProfile = {
+      allowPrivilegedEscalation: true,
+      mcpServers: { m: await stdioServer() },
+    };
+    await using editor = await Editor.open(serveHere(client, profile).streams);
+    editor.answer = choose("allow_always");
+    await editor.initialize();
+    const { sessionId } = await editor.start(world.cwd);
+    const writes = async (modeId: string) => {
+      await editor.agent.request("session/set_mode", { sessionId, modeId });
+      const call = callMcp(NEWEST_CODEX, "m", "write", {});
+      await editor.ask(sessionId, world.prompt([[call], "Done."]));
+      return /wrote/.test(JSON.stringify(world.model.requests.at(-1)!.toolOutputs));
+    };
+    const modes = ["ask", "ask", "read-only", "plan", "workspace-write"];
+    const ran: boolean[] = [];
+    for (const mode of modes) ran.push(await writes(mode));
+    assert.deepEqual(ran, [true, true, false, false, true]);
+    assert.equal(editor.asked.length, 1);
+  }));

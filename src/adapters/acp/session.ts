@@ -82,6 +82,8 @@ export class AgentSession {
   #running: Running | null = null;
   /** How often the client has cancelled. */
   #cancels = 0;
+  /** Tools of MCP servers that the user allowed for the session: codex, told so, would run them in every mode. */
+  readonly #allowed: Set<string> = new Set();
   /** Turns of prompts, whose events come by the prompt. */
   readonly #own: Set<string> = new Set();
 
@@ -177,6 +179,10 @@ export class AgentSession {
       }
       const asked = askedOf(request, this.session.cwd);
       if (asked === null) return DECLINED;
+      const tool = request.type === "elicitation" && request.mcpTool !== null
+        ? JSON.stringify([request.server, request.mcpTool])
+        : null;
+      if (tool !== null && this.#allowed.has(tool)) return { decision: "accept" };
       const { call, options } = asked;
       const ours = request.threadId === this.id;
       const known = ours ? this.#updates.nameOf(request.turnId, request.itemId) : null;
@@ -187,8 +193,11 @@ export class AgentSession {
       try {
         const answer = await this.#peer.call("session/request_permission", params, signal);
         const decision = decisionOf(answer, options);
-        if (!("decision" in decision && decision.decision === "decline")) status = "completed";
-        return decision;
+        const word = "decision" in decision ? decision.decision : null;
+        if (word !== "decline") status = "completed";
+        if (tool === null || word !== "acceptForSession") return decision;
+        this.#allowed.add(tool);
+        return { decision: "accept" };
       } finally {
         // What has no item here, such as a call of an agent's agent, is a question that is over now.
         if (known === null) {
