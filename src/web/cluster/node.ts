@@ -123,9 +123,9 @@ async function intime<T>(answer: Promise<T>, ms: number): Promise<T> {
 
 /** The store, whose failures are an engine's that is away for a while: 503, and not this server's own. */
 export function sharedStore(store: SessionStore, leaseMs: number = LEASE_MS): SessionStore {
-  const guarded = async <T>(answer: Promise<T>): Promise<T> => {
+  const guarded = async <T>(ask: () => Promise<T>): Promise<T> => {
     try {
-      return await intime(answer, leaseMs);
+      return await intime((async () => await ask())(), leaseMs);
     } catch (error) {
       throw new WebError(503, "storeUnavailable", "The sessions can't be read. Try again soon.", {
         cause: error,
@@ -134,14 +134,15 @@ export function sharedStore(store: SessionStore, leaseMs: number = LEASE_MS): Se
   };
   const { unusedSince } = store;
   return {
-    get: (sessionId) => guarded(store.get(sessionId)),
-    findThread: (tenant, threadId) => guarded(store.findThread(tenant, threadId)),
-    list: (tenant) => guarded(store.list(tenant)),
-    put: (session) => guarded(store.put(session)),
-    delete: (sessionId) => guarded(store.delete(sessionId)),
+    // Databases have `undefined` for what is not there.
+    get: async (sessionId) => await guarded(() => store.get(sessionId)) ?? null,
+    findThread: async (tenant, id) => await guarded(() => store.findThread(tenant, id)) ?? null,
+    list: (tenant) => guarded(() => store.list(tenant)),
+    put: (session) => guarded(() => store.put(session)),
+    delete: (sessionId) => guarded(() => store.delete(sessionId)),
     ...(unusedSince === undefined
       ? {}
-      : { unusedSince: (before) => guarded(unusedSince.call(store, before)) }),
+      : { unusedSince: (before) => guarded(() => unusedSince.call(store, before)) }),
   };
 }
 

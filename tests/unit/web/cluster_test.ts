@@ -272,6 +272,22 @@ test("an engine that says nothing keeps nobody waiting longer than a lease", asy
     ["unusedSince", () => shared.unusedSince!(new Date())],
   ];
   for (const [name, ask] of each) await assert.rejects(ask(), away, name);
+  // As a database does that is asked without a promise, and that has no such row.
+  const locked = () => {
+    throw new Error("database is locked");
+  };
+  const direct = sharedStore({
+    get: () => undefined as never,
+    findThread: () => Promise.resolve(undefined as never),
+    list: locked,
+    put: locked,
+    delete: locked,
+  });
+  assert.equal(await direct.get("s"), null);
+  assert.equal(await direct.findThread("ann", "t"), null);
+  await assert.rejects(direct.list("ann"), away);
+  await assert.rejects(direct.put({} as never), away);
+  await assert.rejects(direct.delete("s"), away);
   const { unusedSince: _, ...plain } = shared;
   assert.equal(sharedStore(plain).unusedSince, undefined);
   const tail = { append: silent, read: silent };
