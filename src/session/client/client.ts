@@ -307,7 +307,10 @@ export class Client implements AsyncDisposable {
     return await this.#internals.readThread(this.#core, threadId, options);
   }
 
-  /** Takes a thread out of the history. A session of this client that has it open can ask nothing more. */
+  /**
+   * Takes a thread out of the history. A session of this client that has it open can ask nothing more; while another process has
+   * it open, codex 0.169 refuses: `ThreadInUseError`.
+   */
   async archiveThread(threadId: string, options: WaitOptions = {}): Promise<void> {
     checkArgument("archiveThread", "threadId", threadId, threadIdKind);
     checkOptions("archiveThread", options, WAIT_OPTIONS);
@@ -336,14 +339,14 @@ export class Client implements AsyncDisposable {
 
   /**
    * Deletes a thread and its file for good. Rejects with `UnsupportedError` before codex 0.145 (archive it there), and with
-   * `ThreadInUseError` while a session of this client has it open.
+   * `ThreadInUseError` while a session of this client or another process has it open.
    */
   async deleteThread(threadId: string, options: WaitOptions = {}): Promise<void> {
     checkArgument("deleteThread", "threadId", threadId, threadIdKind);
     checkOptions("deleteThread", options, WAIT_OPTIONS);
     this.#internals.assertSupported(this.#core, "deleteThread", "deleteThread");
     this.#internals.assertNotOpen(this.#opener.threads, threadId);
-    await this.#core.call("thread/delete", { threadId }, options);
+    await this.#internals.callOnReleased(this.#core, "thread/delete", { threadId }, options);
   }
 
   /** The models that codex can use. */

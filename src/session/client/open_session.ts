@@ -3,11 +3,10 @@
  * @module
  */
 import { abortable } from "../../async.ts";
-import { ConnectionClosedError, InvalidArgumentError, ThreadInUseError } from "../../errors/mod.ts";
+import { ConnectionClosedError, InvalidArgumentError } from "../../errors/mod.ts";
 import { defined, type JsonObject, type JsonValue, memberOf, stringOf } from "../../json.ts";
 import { hasToolHooks, HookRun, mergeHooks } from "../../plugin/mod.ts";
 import type { EffectivePolicy } from "../../permissions/mod.ts";
-import { isRefusal } from "../../protocol/mod.ts";
 import { type ClientConfig, isRemote, type RuntimeCore } from "../../runtime/mod.ts";
 import type { Checkpoints } from "../history/rewind/checkpoints.ts";
 import type { PortableThread } from "../history/portable_thread.ts";
@@ -31,7 +30,7 @@ import type { SessionConfig } from "../profile.ts";
 import type { SessionParts } from "../session_settings.ts";
 import type { ForkPoint } from "../thread/fork_point.ts";
 import { assertSupported } from "../thread/thread_host.ts";
-import { whenClosed } from "../thread/when_closed.ts";
+import { threadInUse, whenClosed } from "../thread/when_closed.ts";
 import type { UsageLedger } from "../turn/turn_usage.ts";
 import type { OpenedThread, OpenThreads } from "./open_threads.ts";
 
@@ -382,11 +381,6 @@ async function openCheckpoints(
   ...args: Parameters<typeof Checkpoints.open>
 ): Promise<Checkpoints> {
   return await (await import("../history/rewind/checkpoints.ts")).Checkpoints.open(...args);
-}
-
-/** The typed error for a thread that another process writes to; any other error as it is. */
-function threadInUse(error: unknown, threadId: string): unknown {
-  return isRefusal(error, "threadInUse") ? new ThreadInUseError(threadId, { cause: error }) : error;
 }
 
 /** Whether the thread has no file, so that it goes with its server. */

@@ -19,7 +19,7 @@ import { isRefusal } from "../../protocol/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
 import type { WaitOptions } from "../profile.ts";
 import type { ThreadItem } from "../../thread_item.ts";
-import { LEAVING_MS, whenClosed } from "../thread/when_closed.ts";
+import { LEAVING_MS, threadInUse, whenClosed } from "../thread/when_closed.ts";
 import { threadItem } from "../turn/turn_items.ts";
 
 /** Which threads to list. All given conditions must hold. */
@@ -203,7 +203,7 @@ export async function readThread(
  */
 export async function callOnReleased(
   core: RuntimeCore,
-  method: "thread/archive" | "thread/name/set",
+  method: "thread/archive" | "thread/delete" | "thread/name/set",
   params: JsonObject & { threadId: string },
   options: WaitOptions,
 ): Promise<void> {
@@ -212,7 +212,9 @@ export async function callOnReleased(
     await call();
   } catch (error) {
     if (isRefusal(error, "threadInUse")) {
-      await whenClosed(call, options.signal, LEAVING_MS, "threadInUse");
+      await whenClosed(call, options.signal, LEAVING_MS, "threadInUse").catch((error) => {
+        throw threadInUse(error, params.threadId);
+      });
       return;
     }
     if (!isRefusal(error, "threadLeaving")) throw error;

@@ -3,6 +3,7 @@
  * @module
  */
 import { delay } from "../../async.ts";
+import { ThreadInUseError } from "../../errors/mod.ts";
 import { isRefusal, type Refusal } from "../../protocol/mod.ts";
 
 /** How long a server may take to release a thread. */
@@ -36,4 +37,9 @@ export async function whenClosed<T>(
     }
     await delay(wait, signal);
   }
+}
+
+/** The typed error for a thread that another process writes to; any other error as it is. */
+export function threadInUse(error: unknown, threadId: string): unknown {
+  return isRefusal(error, "threadInUse") ? new ThreadInUseError(threadId, { cause: error }) : error;
 }
