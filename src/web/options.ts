@@ -106,8 +106,9 @@ export interface BridgeOptions extends WebAdapterOptions {
   /** Origins that may call besides the bridge's own, such as `https://app.example`; also behind a proxy. Default none. */
   origins?: readonly string[];
   /**
-   * Names (`host` or `host:port`) the bridge answers to, against DNS rebinding; `"*"` for any. Default: IP addresses,
-   * `localhost` and the names in `origins`; a server with a name of its own lists it here or there.
+   * Names (`host` or `host:port`) the bridge answers to, against DNS rebinding, in a request's address as in its `Host`;
+   * `"*"` for any. Default: IP addresses, `localhost` and the names in `origins`; a server with a name of its own lists it
+   * here or there.
    */
   hosts?: readonly string[];
   /** Largest request body. Default 1 MiB. */
