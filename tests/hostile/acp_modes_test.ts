@@ -195,3 +195,36 @@ test("a tool that was allowed for the session is not run in a mode that reads", 
     assert.deepEqual(ran, [true, true, false, false, true]);
     assert.equal(editor.asked.length, 1);
   }));
+
+test("a plan whose agent had an agent of its own is carried out", () =>
+  inWorld(NEWEST_CODEX, async (world) => {
+    const client = await world.connect();
+    const profile: ServeProfile = {
+      allowPrivilegedEscalation: true,
+      config: { "features.multi_agent": true },
+    };
+    await using editor = await Editor.open(serveHere(client, profile).streams);
+    await editor.initialize();
+    const { sessionId } = await editor.start(world.cwd);
+    const choose = (modeId: string) =>
+      editor.agent.request("session/set_mode", { sessionId, modeId });
+    const writing = (name: string) =>
+      world.prompt((_, round) => round === 0 ? script.applyPatch(patch(name)) : "Done.");
+    const namespace = { namespace: "multi_agent_v1" };
+    const spawning = (message: string) =>
+      world.prompt(({ toolOutputs }, round) => {
+        if (round === 0) return [script.toolCall("spawn_agent", { message }, namespace)];
+        const id = /"agent_id":"([^"]+)"/.exec(toolOutputs.at(-1)?.text ?? "")?.[1];
+        const wait = { targets: [id!], timeout_ms: 60_000 };
+        return id === undefined ? "Done." : [script.toolCall("wait_agent", wait, namespace)];
+      });
+    await choose("plan");
+    await editor.ask(sessionId, spawning(writing("planned.txt")));
+    await choose("workspace-write");
+    await editor.ask(sessionId, writing("done.txt"));
+    assert.deepEqual(await readdir(world.cwd), ["done.txt"]);
+    // An agent of a turn that writes would do so in one that reads.
+    await editor.ask(sessionId, spawning(writing("more.txt")));
+    await choose("read-only");
+    await assert.rejects(editor.ask(sessionId, "Look."), /an agent, a goal/);
+  }));

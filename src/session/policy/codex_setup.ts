@@ -45,11 +45,11 @@ export function rulesFilesRefusal(rulesFiles: EffectivePolicy["rulesFiles"]): Po
 export function refuseNarrower(policy: EffectivePolicy, kept: Iterable<string>): void {
   for (const reach of kept) {
     if (reach === "" || !isNarrower(policy, reach)) continue;
-    const asks = typeof policy.approvalPolicy === "string" ? policy.approvalPolicy : "granular";
     throw new PolicyError(
-      `A turn can't have the sandbox ${policy.sandbox.type} and the approval policy ${asks} once something was accepted for the ` +
-        "session, an agent started, a goal made or a command left running, in a turn that could do more or asked less: codex " +
-        "lets these go on as they were. Use another thread for it.",
+      `A turn can't have the sandbox ${policy.sandbox.type} and the approval policy ${
+        JSON.stringify(policy.approvalPolicy)
+      } once something was accepted for the session, or an agent, a goal or a command is left of a turn that could do more or ` +
+        "asked less: codex lets these go on. Use another thread.",
       { data: { reason: "keptAnswers" } },
     );
   }
@@ -58,6 +58,10 @@ export function refuseNarrower(policy: EffectivePolicy, kept: Iterable<string>):
 function isNarrower(policy: EffectivePolicy, reach: string): boolean {
   const asked = { policy, profileId: null, realPath: (path: string) => path };
   const told = JSON.parse(reach);
+  // What asks nobody stays in its sandbox, which "on-request" asks nobody about either.
+  if (told.approvalPolicy === "never" && policy.approvalPolicy === "on-request") {
+    delete told.approvalPolicy;
+  }
   const { sandbox = told, approvalPolicy = policy.approvalPolicy, readRoots = [] } = told;
   const echo = { cwd: policy.cwd, approvalPolicy: approvalPolicy as JsonValue, sandbox };
   return compareEcho(asked, echo).length > 0 || readsMore(readRoots, policy.readRoots);

@@ -47,6 +47,9 @@ const AGENTS: [kept: Partial<EffectivePolicy>, turn: Partial<EffectivePolicy>, r
     [{ approvalPolicy: "on-request" }, {}, true],
     [{}, { approvalPolicy: "never" }, false],
     [{ approvalPolicy: "never" }, { approvalPolicy: "never" }, false],
+    // What asks nobody can do nothing that "on-request" would ask about.
+    [{ approvalPolicy: "never" }, { approvalPolicy: "on-request" }, false],
+    [{ approvalPolicy: "never", sandbox: WRITE }, { approvalPolicy: "on-request" }, true],
     [{}, { readRoots: ["/w"] }, true],
     [{ readRoots: ["/w", "/x"] }, { readRoots: ["/w"] }, true],
     [{ readRoots: ["/w/a"] }, { readRoots: ["/w"] }, false],
