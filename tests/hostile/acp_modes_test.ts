@@ -228,3 +228,35 @@ test("a plan whose agent had an agent of its own is carried out", () =>
     await choose("read-only");
     await assert.rejects(editor.ask(sessionId, "Look."), /an agent, a goal/);
   }));
+
+test("permissions that the user gives are the turn's alone, and none of a mode that reads", () =>
+  inWorld(NEWEST_CODEX, async (world) => {
+    const client = await world.connect();
+    const profile: ServeProfile = {
+      allowPrivilegedEscalation: true,
+      config: {
+        "features.request_permissions_tool": true,
+        "features.exec_permission_approvals": true,
+      },
+    };
+    await using editor = await Editor.open(serveHere(client, profile).streams);
+    editor.answer = ({ options }) => ({
+      outcome: {
+        outcome: "selected",
+        optionId: (options.find(({ kind }) => kind === "allow_always") ?? options[0]!).optionId,
+      },
+    });
+    await editor.initialize();
+    const { sessionId } = await editor.start(world.cwd);
+    const given = join(world.cwd, "given");
+    await mkdir(given);
+    const permissions = { file_system: { write: [given] } };
+    const ask = script.toolCall("request_permissions", { reason: "to write there", permissions });
+    for (const modeId of ["ask", "read-only", "plan"]) {
+      await editor.agent.request("session/set_mode", { sessionId, modeId });
+      const asking = modeId === "ask" ? [[ask]] : [];
+      const touch = script.exec(`touch ${join(given, modeId)}`);
+      await editor.ask(sessionId, world.prompt([...asking, [touch], "Done."]));
+    }
+    assert.deepEqual(await readdir(given), ["ask"]);
+  }));

@@ -53,7 +53,8 @@ export function askedOf(request: ApprovalRequest, cwd: string): Asked | null {
           content: [...remark(reason), ...code(JSON.stringify(permissions, null, 2))],
           rawInput: { ...permissions },
         },
-        options: optionsOf(true),
+        // For the session they would hold in the modes that read, too.
+        options: optionsOf(false),
       };
     }
     case "elicitation": {
