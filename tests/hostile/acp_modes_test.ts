@@ -177,15 +177,15 @@ test("a tool that was allowed for the session is not run in a mode that reads", 
     const client = await world.connect();
     const profile: ServeProfile = {
       allowPrivilegedEscalation: true,
-      mcpServers: { m: await stdioServer() },
+      mcpServers: { m: await stdioServer(), other: await stdioServer() },
     };
     await using editor = await Editor.open(serveHere(client, profile).streams);
     editor.answer = choose("allow_always");
     await editor.initialize();
     const { sessionId } = await editor.start(world.cwd);
-    const writes = async (modeId: string) => {
+    const writes = async (modeId: string, server = "m") => {
       await editor.agent.request("session/set_mode", { sessionId, modeId });
-      const call = callMcp(NEWEST_CODEX, "m", "write", {});
+      const call = callMcp(NEWEST_CODEX, server, "write", {});
       await editor.ask(sessionId, world.prompt([[call], "Done."]));
       return /wrote/.test(JSON.stringify(world.model.requests.at(-1)!.toolOutputs));
     };
@@ -194,6 +194,9 @@ test("a tool that was allowed for the session is not run in a mode that reads", 
     for (const mode of modes) ran.push(await writes(mode));
     assert.deepEqual(ran, [true, true, false, false, true]);
     assert.equal(editor.asked.length, 1);
+    // Another server's tool of that name is another tool.
+    assert.equal(await writes("ask", "other"), true);
+    assert.equal(editor.asked.length, 2);
   }));
 
 test("a plan whose agent had an agent of its own is carried out", () =>

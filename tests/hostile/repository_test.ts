@@ -288,6 +288,10 @@ for (const version of CODEX_VERSIONS) {
           const config of [
             { features: { network_proxy: proxy } },
             { "features.network_proxy": proxy },
+            {
+              "features.network_proxy.enabled": true,
+              "features.network_proxy.domains": proxy.domains,
+            },
           ]
         ) {
           const given = { cwd: world.sub, ...WRITES, config };

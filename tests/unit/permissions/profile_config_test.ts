@@ -301,4 +301,7 @@ test("rootAroundHome() finds codex's home in what the agent may write", () => {
     const found = rootAroundHome({ cwd, sandbox }, home, { ...facts, serverVersion });
     assert.equal(found, expected, `${home} ${cwd} ${serverVersion}`);
   }
+  const shared = { cwd: "/w", sandbox: { ...write, excludeSlashTmp: false } };
+  assert.equal(rootAroundHome(shared, "/tmp/x", facts), "/tmp");
+  assert.equal(rootAroundHome(shared, "/tmp/x", { ...facts, windows: true }), null);
 });

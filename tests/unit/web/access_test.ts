@@ -78,8 +78,10 @@ test("a page whose own name was made to lead here gets nothing, unless the name 
     // As Next hands it on: the address is its own, and only the header tells the name.
     const own = new URL("http://localhost:3000/codex/sessions");
     const rewritten = new Headers({ host });
-    for (const [url, headers] of [[asked, plain], [own, rewritten]] as const) {
-      if (url === own && hosts.length > 0) continue;
+    // As a proxy hands it on: only the address tells the name.
+    const proxied = new Headers({ host: own.host });
+    for (const [url, headers] of [[asked, plain], [own, rewritten], [asked, proxied]] as const) {
+      if (headers !== plain && hosts.length > 0) continue;
       let got = "ok";
       try {
         checkAccess({ method: "GET", url, headers }, { ...RULES, hosts });
