@@ -6,6 +6,8 @@ import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { fileSystem } from "../../src/platform/fs.ts";
+import { putAside } from "../../src/runtime/log/log_file.ts";
 import { onDeno, test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
 
@@ -40,6 +42,18 @@ test("programs that put one log aside at once lose nothing", { timeoutMs: 60_000
   const wanted = names.flatMap((name) => Array.from({ length: 600 }, (_, n) => `${name} ${n + 1}`));
   assert.deepEqual(await records(directory.path), wanted.sort());
   assert.ok((await readdir(directory.path)).length > 10);
+});
+
+test("a log that another program has just put aside is left as it is", async () => {
+  await using directory = await tempDir("logs-");
+  const path = join(directory.path, "log.jsonl");
+  await writeFile(path, "new\n");
+  let moved = 0;
+  for (const full of [5, 4]) {
+    await putAside(fileSystem()!, path, full, () => Promise.resolve(void moved++));
+    assert.equal(moved, full === 4 ? 1 : 0);
+    assert.deepEqual(await readdir(directory.path), ["log.jsonl"]);
+  }
 });
 
 test(
