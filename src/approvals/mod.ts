@@ -1,8 +1,9 @@
 /**
  * Who answers the server's requests: rules, handlers, time-outs, and the exact shape that each method wants.
  *
- * Takes the server's questions. Few programs are asked anything: how a question is judged is loaded with the first one, or
- * before by who expects one.
+ * The desk takes the server's questions. Few programs are asked anything: how a question is judged is loaded with the first one,
+ * or before by who expects one.
+ *
  * @module
  */
 import type { JsonObject } from "../json.ts";
@@ -21,11 +22,10 @@ import {
   type ThreadGate,
 } from "./broker/gate.ts";
 import type * as facts from "./request/tool_facts.ts";
-import type * as outcome from "./request/tool_facts.ts";
 import type { ApprovalDecision, PendingApproval } from "./request/types.ts";
 import type * as sessionRules from "./rules/session_rules.ts";
 
-export { limits } from "./broker/gate.ts";
+export { handlerLimits } from "./broker/gate.ts";
 export type { BrokerHost, GateToolCall, Grant, ReaderRequest, ThreadGate } from "./broker/gate.ts";
 export type {
   ApprovalAudit,
@@ -221,7 +221,7 @@ export async function toolFacts(
 
 /** What hooks get to know of a tool use that has ended; loaded with the first. */
 export async function toolOutcome(
-  ...args: Parameters<typeof outcome.toolOutcome>
+  ...args: Parameters<typeof facts.toolOutcome>
 ): Promise<HookToolInput> {
   return (await import("./request/tool_facts.ts")).toolOutcome(...args);
 }

@@ -36,7 +36,6 @@ export * from "./prompt.ts";
 export * from "./store/file_store.ts";
 export * from "./store/kv_store.ts";
 export * from "./store/store.ts";
-export * from "./store/file_store.ts";
 export type * from "./task.ts";
 export type { KvAtomic, KvDatabase, KvEntry, KvKey, KvListEntry } from "../kv.ts";
 

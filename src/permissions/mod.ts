@@ -3,6 +3,7 @@
  *
  * What few programs need is loaded when they do: the gate in front of raw requests, what is known of codex's settings,
  * what an accepted question would allow, and what asks codex for the files of its machine.
+ *
  * @module
  */
 import type * as acceptance from "./guard/approval_guard.ts";

@@ -1,7 +1,6 @@
 /**
- * What a call needs from this script's own permissions.
- *
- * Consent: anything but read-only is run only for callers who said so.
+ * What a call needs from this script's own permissions, and from its caller: anything but read-only is run only for those who
+ * said so.
  * @module
  */
 import { supports } from "../protocol/dialect.ts";

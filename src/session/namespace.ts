@@ -42,12 +42,8 @@ export type {
   TurnSnapshot,
 } from "./client/threads.ts";
 export type { ItemsOptions, TurnItem, TurnsOptions } from "./history/pages.ts";
-export {
-  FileThreadStore,
-  KvThreadStore,
-  type KvThreadStoreOptions,
-  MemoryThreadStore,
-} from "./history/file_thread_store.ts";
+export { FileThreadStore, MemoryThreadStore } from "./history/file_thread_store.ts";
+export { KvThreadStore, type KvThreadStoreOptions } from "./history/kv_thread_store.ts";
 export type { ThreadStore } from "./history/thread_store.ts";
 export type { SearchOptions, TextHit, ThreadHit } from "./history/search.ts";
 

@@ -1,7 +1,6 @@
 /**
  * WebSockets by hand: those of Deno, Bun and Node connect to hosts only, and can't be ended while the other side is silent.
- *
-Why an app server refused a WebSocket, in words that help. @module
+ * And why an app server refused one, in words that help.
  * @module
  */
 import { abortable } from "../async.ts";

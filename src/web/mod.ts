@@ -1,7 +1,6 @@
 /**
  * Many people's browsers on one codex: {@linkcode createBridge} over HTTP, {@linkcode WebAdapter} without; {@linkcode connect} is its client.
  *
- * The HTTP bridge: one function from a request to an answer.
  * @module
  */
 import { callback, checkArgument, having, required, takeOptions, text } from "../check/mod.ts";

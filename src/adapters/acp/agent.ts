@@ -2,7 +2,7 @@
  * An agent of the Agent Client Protocol on one codex: what each method does.
  * @module
  */
-import { type ApprovalHandler, limits } from "../../approvals/mod.ts";
+import { type ApprovalHandler, handlerLimits } from "../../approvals/mod.ts";
 import {
   AttachmentNotFoundError,
   CodexError,
@@ -252,7 +252,7 @@ class Agent {
       let made: AgentSession | null = null;
       const ask: ApprovalHandler = (request, context) =>
         made?.approve(request, context) ?? { decision: "decline" };
-      limits.set(ask, (request) => made?.limit(request));
+      handlerLimits.set(ask, (request) => made?.limit(request));
       const config: SessionConfig = {
         timeoutMs: TIMEOUT_MS,
         ...profile,

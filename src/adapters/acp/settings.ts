@@ -1,7 +1,6 @@
 /**
- * What a session's user may choose, within what the program that serves it allows: mode, model, effort.
- *
- * The MCP servers that a client brings, as sessions take them.
+ * What a session's user may choose, within what the program that serves it allows: mode, model, effort; and the MCP
+ * servers that a client brings, as sessions take them.
  * @module
  */
 import type { ApprovalPolicy, SandboxMode, SandboxPolicy } from "../../permissions/mod.ts";

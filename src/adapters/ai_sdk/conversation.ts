@@ -1,7 +1,6 @@
 /**
  * The messages that the AI SDK sends with every call, as what a codex thread needs: what is new, and which conversation it is.
- *
- * The sessions of a model between two calls: each conversation keeps its own, a limited number of them.
+ * Between two calls each conversation keeps its session, a limited number of them.
  * @module
  */
 import type { JsonObject } from "../../json.ts";

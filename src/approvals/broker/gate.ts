@@ -17,7 +17,7 @@ import type { ApprovalRules } from "../rules/rule_types.ts";
 import { OpenChanges } from "./open_changes.ts";
 
 /** What handlers let nobody accept, rules included: why, or nothing. */
-export const limits: WeakMap<
+export const handlerLimits: WeakMap<
   ApprovalHandler,
   (request: ApprovalRequest) => string | null | undefined
 > = new WeakMap();

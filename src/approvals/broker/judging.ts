@@ -10,7 +10,7 @@ import { decide, type RuleDecision } from "../rules/decide.ts";
 import type { ApprovalRules } from "../rules/rule_types.ts";
 import type { ApprovalDecision, ApprovalHandler } from "../request/types.ts";
 import type { Answering } from "./answering.ts";
-import { type BrokerOptions, limits, type ReaderRequest, type ThreadGate } from "./gate.ts";
+import { type BrokerOptions, handlerLimits, type ReaderRequest, type ThreadGate } from "./gate.ts";
 import {
   isAccept,
   isDeferred,
@@ -55,7 +55,7 @@ export class Judging {
     const named = ruled.effect !== "allow" && ruled.rule !== null;
     if (ruled.effect === "deny" && named) return this.#denyByRule(pending, ruled.rule);
     const handler = typeof approvals === "function" ? approvals : rules?.ask;
-    const reason = handler && limits.get(handler)?.(request);
+    const reason = handler && handlerLimits.get(handler)?.(request);
     if (reason) {
       const ruling: Ruling = { by: "handler", reason };
       return this.#answering.send(pending, { decision: "decline", reason }, ruling);

@@ -1,7 +1,5 @@
 /**
- * Finding out why codex does not work.
- *
- * What answers of the server tell a diagnosis.
+ * Finding out why codex does not work, also by what the server answers.
  * @module
  */
 import { abortable } from "../../async.ts";

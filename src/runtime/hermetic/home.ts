@@ -4,9 +4,9 @@
  * The login is a link: every codex from 0.104 to 0.169 writes refreshed tokens through it, 0.169 by replacing the file that it
  * leads to. A copy would leave the user with tokens that are used up.
  *
- * The directory in which private homes lie, each with a record of whose it is beside it. The record is there before its home
- * and goes after it.
- * Whose a private home is, and whether that process is gone: what decides whether the next start may remove the home.
+ * All homes lie in one directory, each with a record beside it of whose it is, which is there before its home and goes after it.
+ * By it the next start decides whether the process is gone and the home may be removed.
+ *
  * Only what is certain is removed. A pid is taken again by other processes, is another process's in another container, and
  * says nothing on another machine, so the record names the start of the process, its boot, its pid namespace and its machine.
  * Deno tells a script with scoped permissions none of these; there a lock on the record, which goes with the process, decides.

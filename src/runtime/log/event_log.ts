@@ -1,7 +1,6 @@
 /**
- * Every message of a connection, numbered: for readers that come late or fall behind.
- *
- * A queue that reuses its places.
+ * Every message of a connection, numbered: for readers that come late or fall behind. It is kept in a queue that
+ * reuses its places.
  * @module
  */
 import type { JsonValue } from "../../json.ts";

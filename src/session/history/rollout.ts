@@ -9,9 +9,8 @@
  * #name "Fix the login"                          what the thread is called
  * ```
  *
- * A fork, and a thread that was taken back, begin with the files that they are based on.
- *
- * The files in which codex keeps threads.
+ * A fork, and a thread that was taken back, begin with the files that they are based on. Where
+ * codex keeps its files, below its home, is known here too.
  * @module
  */
 import { numberOf, objectOf, parseObject, stringOf } from "../../json.ts";

@@ -43,7 +43,7 @@ import {
   realPathFor,
   serverSystem,
 } from "./policy_facts.ts";
-import type { ProjectDocs } from "./project_docs.ts";
+import type { ProjectDocs } from "./project_files.ts";
 
 /** How long the first turn waits for the session's MCP servers: codex gives each 10 s to start, 30 s in later versions. */
 const MCP_GRACE_MS = 60_000;
@@ -142,7 +142,7 @@ async function docsOf(
     policy.readRoots === "all" || isRemote(core.config) ||
     supports(core.server.version, "docsInReads")
   ) return { config: {}, note: null };
-  const { projectDocs } = await import("./project_docs.ts");
+  const { projectDocs } = await import("./project_files.ts");
   return projectDocs(policy, settings["project_doc_fallback_filenames"], {
     realPath: realPathOf,
     isMissing: (path) => entryKind(path) === "missing",
@@ -155,7 +155,7 @@ async function refuseStraySkills(core: RuntimeCore, policy: EffectivePolicy): Pr
     policy.readRoots === "all" || isRemote(core.config) ||
     supports(core.server.version, "skillsInReads")
   ) return;
-  const { refuseStray } = await import("./project_docs.ts");
+  const { refuseStray } = await import("./project_files.ts");
   const look = { kind: entryKind, realPath: realPathOf, names: listDirectory };
   refuseStray(policy, look, core.server.version);
 }

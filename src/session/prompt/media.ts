@@ -2,7 +2,7 @@
  * Images and sounds that go along with a prompt. What codex can't use of them it leaves out without a word to anybody but
  * the model (0.145 to 0.169): that is found out here, before anything is sent.
  *
- * Whether an image is there to its end: codex leaves one out that is cut off, or sends it on to a model's server that refuses
+ * So is an image that is cut off: codex leaves it out, or sends it on to a model's server that refuses
  * the turn for it. What 0.104 to 0.169 make of images that are cut at different places is what is asked here; colours that are
  * wrong are not looked for.
  * @module

@@ -1,7 +1,6 @@
 /**
- * A running prompt: its events, its controls, its result. The next turn that something else begins is given as one too.
- *
- * A running prompt in the shapes of the web: text, a stream, a response.
+ * A running prompt: its events, its controls, its result. The next turn that something else begins is given as one too. It
+ * also comes in the shapes of the web: text, a stream, a response.
  * @module
  */
 import { SessionClosedError } from "../../errors/mod.ts";

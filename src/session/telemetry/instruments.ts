@@ -1,8 +1,6 @@
 /**
- * The metrics of turns, under the names of the GenAI semantic conventions 0.1.0.
- *
- * What spans say: names, tokens, kinds of errors, and content without secrets.
- * Contexts in which spans begin.
+ * The metrics of turns, under the names of the GenAI semantic conventions 0.1.0; what spans say (names, tokens,
+ * kinds of errors, and content without secrets), and the contexts in which they begin.
  * @module
  */
 import {

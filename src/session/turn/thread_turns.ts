@@ -18,11 +18,12 @@ import type { DeltaHead, OversizeMessage, RpcNotification } from "../../rpc/mod.
 import { isRefusal, supports } from "../../protocol/mod.ts";
 import type { OtelContext, TraceContext } from "../../telemetry.ts";
 import type { AgentSpan } from "../telemetry/agent_span.ts";
-import { begins, PromisedTurns, UnansweredPrompts, UnheardEnds, works } from "./promised_turns.ts";
+import { PromisedTurns, UnansweredPrompts } from "./promised_turns.ts";
 import { type RestingThread, ThreadStop } from "./thread_stop.ts";
 import { Turn, type TurnHost } from "./turn.ts";
 import type { TurnOutcome } from "./turn_outcome.ts";
 import type { ContextUsage } from "./turn_result.ts";
+import { begins, UnheardEnds, works } from "./unheard_ends.ts";
 import { noTurnId, showsPrompt, turnIdOf, TurnRun, type TurnRunOptions } from "./turn_run.ts";
 import { NO_TOKENS, ThreadUsage } from "./turn_usage.ts";
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { projectDocs } from "../../../src/session/policy/project_docs.ts";
+import { projectDocs } from "../../../src/session/policy/project_files.ts";
 import { test } from "../../_harness.ts";
 
 /** Paths that are there, with where they lead; `null`: that can't be told. */

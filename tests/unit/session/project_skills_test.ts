@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { straySkill } from "../../../src/session/policy/project_docs.ts";
+import { straySkill } from "../../../src/session/policy/project_files.ts";
 import { test } from "../../_harness.ts";
 
 /** What lies where: `""` is a file or directory, `?` can't be looked at, anything else a link to there (`!`: nobody knows). */

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { JsonObject, JsonValue } from "../../../src/json.ts";
 import type { RuntimeCore } from "../../../src/runtime/core.ts";
 import type { Turn } from "../../../src/session/turn/turn.ts";
-import { isOverBy, provesOver, UnheardEnds } from "../../../src/session/turn/promised_turns.ts";
+import { isOverBy, provesOver, UnheardEnds } from "../../../src/session/turn/unheard_ends.ts";
 import { test } from "../../_harness.ts";
 
 test("provesOver() takes a beginning as proof, and before 0.125 only work", () => {
