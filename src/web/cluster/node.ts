@@ -185,7 +185,6 @@ export class Leases {
   readonly #releasing: Map<string, Promise<void>> = new Map();
   readonly #now: () => number;
   #timer: ReturnType<typeof setInterval> | null = null;
-  #renewing = false;
   #closed = false;
 
   /** Nothing is claimed yet. */
@@ -257,30 +256,27 @@ export class Leases {
 
   #watch(): void {
     if (this.#timer !== null) return;
-    this.#timer = longInterval(() => void this.#renew(), this.#parts.ttlMs * 0.3);
+    this.#timer = longInterval(() => {
+      for (const [id, lease] of this.#held) {
+        if (this.fenceOf(id) !== null) void this.#renew(id, lease);
+      }
+    }, this.#parts.ttlMs * 0.3);
     unrefTimer(this.#timer);
   }
 
-  async #renew(): Promise<void> {
-    for (const sessionId of [...this.#held.keys()]) this.fenceOf(sessionId);
-    if (this.#renewing) return;
-    this.#renewing = true;
+  /** Each for itself: one that gets no answer must not keep the others from being asked for again in time. */
+  async #renew(sessionId: string, lease: Lease): Promise<void> {
     const { owners, ttlMs, onError } = this.#parts;
-    const one = async (sessionId: string, lease: Lease): Promise<void> => {
-      const asked = this.#now();
-      try {
-        const kept = await owners.renew(sessionId, lease.fence, ttlMs);
-        if (this.#held.get(sessionId) !== lease) return;
-        if (kept) lease.until = Math.max(lease.until, asked + ttlMs * SURE);
-        else this.#lose(sessionId);
-      } catch (error) {
-        // The lease goes on until its time is over.
-        onError(error);
-      }
-    };
-    const all = Promise.all([...this.#held].map(([id, lease]) => one(id, lease)));
-    await within(all, ttlMs, undefined);
-    this.#renewing = false;
+    const asked = this.#now();
+    try {
+      const kept = await owners.renew(sessionId, lease.fence, ttlMs);
+      if (this.#held.get(sessionId) !== lease) return;
+      if (kept) lease.until = Math.max(lease.until, asked + ttlMs * SURE);
+      else this.#lose(sessionId);
+    } catch (error) {
+      // The lease goes on until its time is over.
+      onError(error);
+    }
   }
 
   #lose(sessionId: string): void {

@@ -136,6 +136,36 @@ test("a lease that is renewed goes on from then", async () => {
   await leases.close();
 });
 
+test("a renewal that is never answered keeps no other lease from being renewed in time", async () => {
+  const owners = new MemorySessionOwners();
+  const alive = setInterval(() => {}, 60_000);
+  const renewed = Promise.withResolvers<void>();
+  const late = Promise.withResolvers<void>();
+  let [stuck, fine, timer] = [0, 0, 0 as unknown];
+  const leases = new Leases({
+    owners: {
+      claim: (...args) => owners.claim(...args),
+      release: (...args) => owners.release(...args),
+      renew: (id, ...args) => {
+        if (id === "stuck" && stuck++ === 0) return new Promise(() => {});
+        if (id === "fine" && ++fine === 1) timer = setTimeout(late.resolve, 150);
+        if (stuck > 1 && fine > 1) renewed.resolve();
+        return owners.renew(id, ...args);
+      },
+    },
+    ...{ url: "a", ttlMs: 200, onLost: () => {}, onError: () => {}, now: () => 0 },
+  });
+  await Promise.all([leases.claim("stuck"), leases.claim("fine")]);
+  const first = await Promise.race([
+    renewed.promise.then(() => "both were renewed"),
+    late.promise.then(() => "nothing was renewed"),
+  ]);
+  assert.equal(first, "both were renewed");
+  clearTimeout(timer as number);
+  clearInterval(alive);
+  await leases.close();
+});
+
 test("a lease ends by the clock that went on, whichever stood still or was set back", async () => {
   const { now: steady } = performance;
   const { now: wall } = Date;
