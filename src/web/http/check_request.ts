@@ -252,8 +252,8 @@ export async function readBytes(
   }
   if (body === null) return new Uint8Array();
   if (told > maxBytes) {
-    // Left unread, some servers would keep the connection waiting for it.
-    await body.cancel().catch(() => {});
+    // Left unread, some servers would keep the connection waiting for it. Bun never settles it for a copy of a request.
+    body.cancel().catch(() => {});
     throw tooLarge(maxBytes);
   }
   const reader = (body as ReadableStream<Uint8Array>).getReader();

@@ -70,6 +70,14 @@ test("readJson() refuses an announced size without reading", async () => {
   assert.deepEqual(await refusal(request), [413, "tooLarge"]);
 });
 
+test("readJson() does not wait for what is left unread of a body to end", async () => {
+  const body = new ReadableStream<Uint8Array>({ cancel: () => new Promise(() => {}) });
+  assert.deepEqual(await refusal(post(body, { "content-length": "1001" })), [413, "tooLarge"]);
+  // As frameworks mount a handler: with a copy of the request.
+  const copy = new Request("http://x/", post("x".repeat(3000), { "content-length": "3000" }));
+  assert.deepEqual(await refusal(copy), [413, "tooLarge"]);
+});
+
 test("readJson() stops reading a body without end", async () => {
   const { body, read } = endless();
   assert.deepEqual(await refusal(post(body)), [413, "tooLarge"]);
