@@ -32,20 +32,20 @@ export function narrowGrant(
 }
 
 /**
- * Whether what is granted lies behind a link in one of the directories where the agent may write, which it could make lead
- * elsewhere afterwards: codex follows it at each command (0.145, 0.169).
+ * Whether what is granted lies behind a link in one of the directories where the agent may write, in each of their spellings,
+ * which it could make lead elsewhere afterwards: codex follows it at each command (0.145, 0.169).
  */
 export function leadsAway(
   permissions: JsonValue | undefined,
-  writable: readonly (string | null | undefined)[],
+  writable: readonly string[],
   realPath: RealPath | undefined,
 ): boolean {
   if (realPath === undefined) return false;
   if (typeof permissions === "string") {
     const path = permissions;
     return writable.some((base) => {
-      if (!base || !isInside(path, base)) return false;
-      const rest = path.slice(base.length).replace(/^[\\/]+/, "") || ".";
+      if (!isInside(path, base)) return false;
+      const rest = `./${path.slice(base.length)}`;
       const [real, straight] = [realPath(path), resolvePath(realPath(base) ?? base, rest)];
       return real === null || !isInside(real, straight) || !isInside(straight, real);
     });

@@ -331,7 +331,8 @@ export class Answering {
     const grant = grantOf(request, result);
     if (request.type === "command" || request.type === "permissions") {
       const more = request.type === "command" ? request.additionalPermissions : result;
-      const writable = [request.cwd, "/tmp", tmpdir, ...gate?.workspace?.() ?? []];
+      const writable = [request.cwd, "/tmp", tmpdir, ...gate?.workspace?.() ?? []]
+        .flatMap((path) => path ? [path, realPath?.(path) ?? path] : []);
       if (leadsAway(more as JsonValue, writable, realPath)) {
         return "It lies behind a link that the agent may change.";
       }

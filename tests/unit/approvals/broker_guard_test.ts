@@ -331,3 +331,19 @@ test("a grant is read from the answer, and is never smaller than what the answer
     { type: "permissions", permissions: { network: { enabled: true }, fileSystem: null } },
   );
 });
+
+test("a link where the agent may write is granted in no spelling of that directory", async () => {
+  const links: Record<string, string> = { "/tmp": "/private/tmp", "/t": "/data/t" };
+  const away = ["/tmp/away", "/private/tmp/away", "/t/away", "/data/t/away"];
+  const realPath = (path: string) => links[path] ?? (away.includes(path) ? "/elsewhere" : path);
+  const b = bench({ approvals: () => ({ decision: "accept" }), realPath, tmpdir: "/t" });
+  const granted = async (path: string) => {
+    const answers = b.send(PERMISSIONS, { permissions: { fileSystem: { write: [path] } } });
+    await settle();
+    return memberOf(answers[0], "result", "permissions", "fileSystem") !== undefined;
+  };
+  for (const path of away) assert.equal(await granted(path), false, path);
+  for (const path of ["/private/tmp/a", "/data/t/a", "/data/t", "/data"]) {
+    assert.equal(await granted(path), true, path);
+  }
+});
