@@ -19,12 +19,11 @@ import {
   type JsonValue,
   memberOf,
   numberOf,
-  objectsOf,
   stringOf,
 } from "../../json.ts";
 import { isAbsolutePath } from "../../platform/mod.ts";
 import { supports } from "../../protocol/mod.ts";
-import type { Client, Model, Session, SessionConfig } from "../../session/mod.ts";
+import type { Client, Model, Session, SessionConfig, ThreadFilter } from "../../session/mod.ts";
 import { LIBRARY_VERSION } from "../../version.ts";
 import { type Modes, modesOf, readServers, Settings, withServers } from "./settings.ts";
 import { type Call, Peer } from "./peer.ts";
@@ -47,7 +46,7 @@ const MAX_SESSIONS = 128;
 /** Milliseconds for a turn; a person sees it run, and can cancel it. */
 const TIMEOUT_MS = 3_600_000;
 /** Sessions on a page of the list. */
-const PAGE = 50;
+const PAGE = 100;
 
 /** Serves a client until it is gone. */
 export async function serveAgent(
@@ -312,23 +311,19 @@ class Agent {
   }
 
   async #list(params: JsonObject, signal: AbortSignal): Promise<ListResult> {
-    const { cwd = null, cursor = null } = params;
+    const { cwd = null, cursor } = params;
     if (cwd !== null && !isAbsolute(cwd)) throw misfit("cwd", "an absolute path");
-    if (cursor !== null && typeof cursor !== "string") throw misfit("cursor", "a string");
-    const page = await this.#client.runtime.request("thread/list", {
-      limit: PAGE,
-      // Left out, the server lists the threads of its current provider only.
-      modelProviders: [],
-      sortKey: "updated_at",
-      cursor,
-      ...(cwd === null ? {} : { cwd }),
-    }, { signal });
-    const threads = isJsonObject(page) ? page : {};
-    const nextCursor = stringOf(threads, "nextCursor");
-    return {
-      sessions: objectsOf(threads, "data").map(listed),
-      ...(nextCursor === null ? {} : { nextCursor }),
-    };
+    const from = Number(cursor ?? 0);
+    if (!(from >= 0)) throw misfit("cursor", "a number");
+    const filter: ThreadFilter = { sortKey: "updated_at", signal };
+    const sessions: ListResult["sessions"] = [];
+    let at = 0;
+    // The server's own cursors would lose threads of one second.
+    for await (const { raw } of this.#client.threads(cwd === null ? filter : { ...filter, cwd })) {
+      if (sessions.length === PAGE) return { sessions, nextCursor: `${at}` };
+      if (at++ >= from) sessions.push(listed(raw));
+    }
+    return { sessions };
   }
 
   async #close(params: JsonObject): Promise<JsonObject> {

@@ -25,8 +25,8 @@ export function secondAgain(): NextCursor {
     const stands = next === last && !grows;
     last = next;
     const again = next?.replace(
-      /^[\d-]+T[\d:]+Z/,
-      (second) => new Date(Date.parse(second) + 1000).toISOString(),
+      /^[\d-]+T[\d:]+(\.\d+)?Z/,
+      (moment, cut) => new Date(Date.parse(moment) + (cut ? 1 : 1000)).toISOString(),
     );
     if (again !== undefined && again !== next && !stands) return again;
     return cursorAfter(page, cursor);

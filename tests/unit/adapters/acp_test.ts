@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import type { ApprovalRequest } from "../../../src/approvals/mod.ts";
 import { parseRequest } from "../../../src/approvals/request/parse_request.ts";
-import { listed } from "../../../src/adapters/acp/agent.ts";
+import { listed, serveAgent } from "../../../src/adapters/acp/agent.ts";
 import { readPrompt } from "../../../src/adapters/acp/content.ts";
 import { modesOf, readServers, Settings, withServers } from "../../../src/adapters/acp/settings.ts";
 import { answersOf, askedOf, decisionOf, formOf } from "../../../src/adapters/acp/permission.ts";
@@ -12,7 +12,7 @@ import { Updates } from "../../../src/adapters/acp/updates.ts";
 import type { ToolCallFields } from "../../../src/adapters/acp/wire.ts";
 import { InvalidArgumentError } from "../../../src/errors/mod.ts";
 import { normalizeSandbox } from "../../../src/permissions/mod.ts";
-import type { RunProfile, TurnEvent } from "../../../src/session/mod.ts";
+import type { Client, RunProfile, ThreadFilter, TurnEvent } from "../../../src/session/mod.ts";
 import { test } from "../../_harness.ts";
 
 test("modes are never wider than the profile", () => {
@@ -235,6 +235,44 @@ test("a thread is listed whatever its date", () => {
   const told = (updatedAt: number | null) => listed({ id: "t", cwd: "/w", updatedAt }).updatedAt;
   assert.equal(told(0), "1970-01-01T00:00:00.000Z");
   for (const date of [null, 1e18, -1e18]) assert.equal(told(date), undefined);
+});
+
+test("pages of the list hold each thread that the client has", async () => {
+  const ids = Array.from({ length: 230 }, (_, at) => `t${at}`);
+  const filters: ThreadFilter[] = [];
+  const client = {
+    async *threads(filter: ThreadFilter) {
+      filters.push(filter);
+      for (const id of ids) yield { raw: { id, cwd: "/w", updatedAt: 1 } };
+    },
+  } as unknown as Client;
+  const [toAgent, toClient] = [new TransformStream(), new TransformStream()];
+  const streams = { readable: toAgent.readable, writable: toClient.writable };
+  const served = serveAgent(client, streams, {});
+  const writer = toAgent.writable.getWriter();
+  const lines = toClient.readable.pipeThrough(new TextDecoderStream()).getReader();
+  const ask = async (method: string, params: object) => {
+    const line = JSON.stringify({ jsonrpc: "2.0", id: 1, method, params });
+    await writer.write(new TextEncoder().encode(`${line}\n`));
+    let text = "";
+    while (!text.endsWith("\n")) text += (await lines.read()).value;
+    return JSON.parse(text);
+  };
+  await ask("initialize", { protocolVersion: 1 });
+  const seen: string[] = [];
+  let pages = 0;
+  for (let cursor: string | null | undefined = null; cursor !== undefined; pages++) {
+    const { result } = await ask("session/list", { cwd: "/w", cursor });
+    seen.push(...result.sessions.map(({ sessionId }: { sessionId: string }) => sessionId));
+    cursor = result.nextCursor;
+  }
+  assert.deepEqual([seen, pages], [ids, 3]);
+  assert.deepEqual([filters[0]!.cwd, filters[0]!.sortKey], ["/w", "updated_at"]);
+  for (const cursor of ["x", "-1"]) {
+    assert.equal((await ask("session/list", { cursor })).error.code, -32602);
+  }
+  await writer.close();
+  await served;
 });
 
 test("blocks become a prompt in their order, and a command only what begins one", () => {

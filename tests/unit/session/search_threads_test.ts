@@ -34,17 +34,19 @@ test("a search ends with as many threads as were asked for, of the directory tha
   assert.equal(asked[0]!["searchTerm"], "pears");
 });
 
-/** Threads as codex pages them: told by the millisecond, with a cursor that is cut to the second. */
+/** Threads as codex pages them: told by the millisecond, with a cursor that is cut to the second but where they are sorted by changes. */
 function pagingCore(hits: { id: string; at: number }[], named: boolean) {
   let calls = 0;
-  const call = (method: string, params: { cursor: string | null; limit: number }) => {
+  type Params = { cursor: string | null; limit: number; sortKey?: string };
+  const call = (method: string, params: Params) => {
     assert.ok(++calls < 60, "the pages end");
     const [time, before = ""] = (params.cursor ?? "9999-01-01T00:00:00Z").split("|");
     const from = Date.parse(time!);
     const rest = hits.filter(({ id, at }) => at < from || (at === from && id < before));
     const page = rest.slice(0, params.limit);
     const last = page.at(-1);
-    const second = last && new Date(last.at).toISOString().replace(/\.\d+/, "");
+    const whole = last && new Date(last.at).toISOString();
+    const second = params.sortKey === "updated_at" ? whole : whole?.replace(/\.\d+/, "");
     return Promise.resolve({
       data: page.map(({ id }) => method === "thread/list" ? { id } : { thread: { id } }),
       nextCursor: rest.length > params.limit ? `${second}${named ? `|${last!.id}` : ""}` : null,
@@ -69,12 +71,14 @@ for (const named of [true, false]) {
       found.push(hit.thread.threadId);
     }
     assert.deepEqual(found, ids);
-    for (const pageSize of [1, 2, 3, 50]) {
-      const listed: string[] = [];
-      for await (const thread of listThreads(pagingCore(hits, named), { pageSize })) {
-        listed.push(thread.threadId);
+    for (const sortKey of ["created_at", "updated_at"] as const) {
+      for (const pageSize of [1, 2, 3, 50]) {
+        const listed: string[] = [];
+        for await (const thread of listThreads(pagingCore(hits, named), { pageSize, sortKey })) {
+          listed.push(thread.threadId);
+        }
+        assert.deepEqual(listed, ids, `pages of ${pageSize} by ${sortKey}`);
       }
-      assert.deepEqual(listed, ids, `pages of ${pageSize}`);
     }
   });
 }
