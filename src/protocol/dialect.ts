@@ -319,10 +319,12 @@ const SLOW_MCP_SERVER = / Add or adjust `startup_timeout_sec` in your config\.to
 
 /** Why an MCP server did not start, in words for a session's caller. */
 export function mcpFailure(reason: string): string {
-  return reason.replace(
-    SLOW_MCP_SERVER,
-    " Raise its `startupTimeoutMs`, or `startup_timeout_sec` where codex's configuration has it.",
-  );
+  return reason
+    .replace(
+      SLOW_MCP_SERVER,
+      " Raise its `startupTimeoutMs`, or `startup_timeout_sec` in config.toml.",
+    )
+    .replace(/`codex mcp login .+`/, "$& if config.toml has it, else give a `bearerToken`");
 }
 
 /** Whether the error is the server's refusal of this kind. */

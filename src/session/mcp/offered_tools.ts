@@ -109,7 +109,7 @@ function outOfReach(
 ): InvalidArgumentError {
   return new InvalidArgumentError("session", {
     argument: "tools",
-    received: "tools that the thread was not begun with, as far as it can be told",
+    received: "others, as far as can be told",
     accepts: "those that it was begun with, by this client",
     sentence:
       `${names}: tools that a thread was not begun with are served to codex by this process, ${why}`,

@@ -158,7 +158,7 @@ export const TOOLS_SERVER = "session_tools";
 const TAKEN: ReadonlySet<string> = new Set(["codex_apps", TOOLS_SERVER]);
 
 const NAMES =
-  "named with 1 to 64 letters, digits, `_` and `-`, and not like a server of codex or of this library";
+  "named with 1 to 64 letters, digits, `_` and `-`, and not like one of codex or of this library";
 
 /** The MCP servers of a profile, by name. */
 export const mcpServersKind: Kind = {

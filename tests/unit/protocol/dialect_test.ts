@@ -1,7 +1,13 @@
 /** What codex can do by version, and what its refusals mean. */
 import assert from "node:assert/strict";
 import { RpcError } from "../../../src/errors/mod.ts";
-import { adviceFor, isRefusal, servedMethods, supports } from "../../../src/protocol/dialect.ts";
+import {
+  adviceFor,
+  isRefusal,
+  mcpFailure,
+  servedMethods,
+  supports,
+} from "../../../src/protocol/dialect.ts";
 import { test } from "../../_harness.ts";
 
 test("supports() begins and ends with the version that was measured, and is false for unknown ones", () => {
@@ -78,4 +84,9 @@ test("servedMethods() reads the list of a refusal", () => {
   );
   assert.equal(servedMethods("unknown method"), null);
   assert.equal(servedMethods("expected one of nothing"), null);
+});
+
+test("mcpFailure() sends nobody to log in at a server that only a session names", () => {
+  const told = mcpFailure("The docs MCP server is not logged in. Run `codex mcp login docs`.");
+  assert.match(told, /Run `codex mcp login docs` if .* has it, else give a `bearerToken`\.$/);
 });
