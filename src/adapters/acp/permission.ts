@@ -80,9 +80,9 @@ function optionsOf(session: boolean): PermissionOption[] {
   return session ? [ONCE, SESSION, DECLINE] : [ONCE, DECLINE];
 }
 
-/** Old servers do not say what they offer; they all know the word. */
-function offersSession({ availableDecisions }: CommandApprovalRequest): boolean {
-  return availableDecisions === null || availableDecisions.includes("acceptForSession");
+/** Old servers do not say what they offer; they all know the word. A host would be reached in the modes that read, too. */
+function offersSession({ availableDecisions, network }: CommandApprovalRequest): boolean {
+  return network === null && (availableDecisions?.includes("acceptForSession") ?? true);
 }
 
 function commandCall(request: CommandApprovalRequest): Asked["call"] {

@@ -100,6 +100,11 @@ test("a person is shown what is judged, and offered what codex offers", () => {
     "allow_once",
     "reject_once",
   ]);
+  // What codex keeps of a host holds in every mode.
+  assert.deepEqual(kinds(command({ networkApprovalContext: { host: "a.example" } })), [
+    "allow_once",
+    "reject_once",
+  ]);
   assert.equal(askedOf(command({}), "/w")?.call.title, "rm \\u{202e} x");
   assert.equal(visible("a\u001b[2Jb\nc\td"), "a\\u{1b}[2Jb\nc\td");
   assert.equal(visible("r\u061cm\u{e0041}\u3164\u00ad"), "r\\u{61c}m\\u{e0041}\\u{3164}\\u{ad}");
