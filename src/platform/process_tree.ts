@@ -240,8 +240,10 @@ function onScriptEnd(act: () => void): () => void {
 /** SIGTERM, a short wait, SIGKILL. Synchronous: nothing can be awaited while a script ends. */
 function endAll(): void {
   const windows = platformName() === "win32";
-  // A sandbox that codex is starting is known by its parents alone, while those live.
-  const sandboxes = platformName() === "linux" ? startingSandboxes() : [];
+  // Commands are in sessions of their own, and known by their parents alone, while those live.
+  const found = windows ? [] : [...living.keys()].flatMap(({ pid }) => descendants(pid));
+  const all = found.length > 0 ? allOnLinux() : [];
+  const commands = [...found, ...found.flatMap((each) => membersOf(each, all))];
   for (const child of living.keys()) {
     child.closeStdin();
     // Windows knows no signal that asks; the end of stdin is what asks there.
@@ -260,13 +262,7 @@ function endAll(): void {
     if (runs && !group) child.kill("SIGKILL");
     killEntries([...below, ...leftInSession(leader)]);
   }
-  killEntries(sandboxes);
-}
-
-function startingSandboxes(): ProcessEntry[] {
-  const all = allOnLinux();
-  return [...living.keys()].flatMap(({ pid }) => below(pid, all))
-    .filter(({ pid }) => isSandbox(words(pid, "cmdline")));
+  killEntries(commands);
 }
 
 /** False only for a process that certainly ended; it can't be reaped in an exit handler. */
