@@ -79,17 +79,18 @@ const TYPES: ReadonlySet<string> = new Set([
   "null",
 ]);
 
+/** What references may lead to. */
+const NAMED = /^#(?:\/(?:\$defs|definitions)\/[^/]+)?$/;
+
 /**
  * Checks a schema and brings it into the form that the provider takes, as long as its meaning is kept: objects that
- * say nothing about more keys are closed, keys with a default are required, `oneOf` becomes `anyOf`, annotations go.
+ * say nothing about more keys are closed, keys with a default are required, `oneOf` becomes `anyOf`, annotations go, and what a
+ * reference leads to takes its place where it is at the root, not alone, or leads to no definition.
  */
 export function strictSchema(schema: JsonObject): StrictSchema {
-  const walk = new Walk();
+  const walk = new Walk(schema);
   const sent = walk.node(schema, "$");
-  const root = isJsonObject(sent) && typeof sent["$ref"] === "string"
-    ? followPointer(schema, sent["$ref"])
-    : sent;
-  if (isJsonObject(root) && root["type"] !== "object" && walk.issues.length === 0) {
+  if (isJsonObject(sent) && sent["type"] !== "object" && walk.issues.length === 0) {
     walk.report("$", "the root must be an object; put the value under a key of one");
   }
   return { schema: isJsonObject(sent) ? sent : {}, issues: walk.issues };
@@ -97,6 +98,15 @@ export function strictSchema(schema: JsonObject): StrictSchema {
 
 class Walk {
   readonly issues: OutputIssue[] = [];
+  readonly #root: JsonObject;
+  /** References in whose place something is being written. */
+  readonly #open: Set<string> = new Set(["#"]);
+  /** How many more may be. */
+  #left = 1_000;
+
+  constructor(root: JsonObject) {
+    this.#root = root;
+  }
 
   report(path: string, message: string): void {
     this.issues.push({ path, message });
@@ -113,6 +123,19 @@ class Walk {
     if (isJsonObject(single) && meaningful(schema).length === 1) {
       const { allOf: _, ...rest } = schema;
       return this.node({ ...rest, ...single }, memberPath(memberPath(path, "allOf"), 0));
+    }
+    const { $ref, ...beside } = schema;
+    const goes = (key: string) => ANNOTATIONS.has(key) || CHECKED_AFTERWARDS.has(key);
+    const bare = path !== "$" && Object.keys(beside).every(goes);
+    const target = typeof $ref === "string" ? followPointer(this.#root, $ref) : undefined;
+    if (typeof $ref === "string" && isJsonObject(target) && !(bare && NAMED.test($ref))) {
+      // What refers to itself, and what would grow without end, stays without its description.
+      if (this.#open.has($ref) || this.#left-- < 1) return { $ref };
+      this.#open.add($ref);
+      const at = `$${$ref.slice(1).replaceAll("/", ".")}`;
+      const written = this.node({ ...target, ...beside }, at);
+      this.#open.delete($ref);
+      return written;
     }
     const sent: JsonObject = {};
     for (const [key, value] of Object.entries(schema)) {

@@ -158,6 +158,36 @@ const FINE: [string, JsonObject, JsonObject][] = [
     }),
   ],
   [
+    "what a reference leads to takes its place, where more is said of it",
+    object({ a: { $ref: "#/$defs/n", description: "d", minLength: 1 }, b: { $ref: "#/$defs/n" } }, {
+      $defs: { n: STRING },
+    }),
+    object({ a: { type: "string", description: "d" }, b: { $ref: "#/$defs/n" } }, {
+      $defs: { n: STRING },
+    }),
+  ],
+  [
+    "and at the root, as of a schema with an id",
+    { $ref: "#/$defs/n", $defs: { n: object({ a: { $ref: "#/$defs/n" } }) } },
+    object({ a: { $ref: "#/$defs/n" } }, { $defs: { n: object({ a: { $ref: "#/$defs/n" } }) } }),
+  ],
+  [
+    "and where it leads to no definition",
+    object({ a: object({ b: STRING }), c: { $ref: "#/properties/a" } }),
+    object({ a: object({ b: STRING }), c: object({ b: STRING }) }),
+  ],
+  [
+    "and once where it refers to itself",
+    object({ a: { $ref: "#", description: "d" }, b: { $ref: "#/$defs/n" } }, {
+      $defs: { n: object({ n: { $ref: "#/$defs/n", description: "d" } }) },
+    }),
+    object({ a: { $ref: "#" }, b: { $ref: "#/$defs/n" } }, {
+      $defs: {
+        n: object({ n: { ...object({ n: { $ref: "#/$defs/n" } }), description: "d" } }),
+      },
+    }),
+  ],
+  [
     "a key may be called like a keyword",
     object({ additionalProperties: STRING, not: STRING }),
     object({ additionalProperties: STRING, not: STRING }),
@@ -171,6 +201,14 @@ test("resolveOutputSchema() brings a schema into strict form where its meaning i
       assert.deepEqual(strictSchema(sent), { schema: sent, issues: [] });
     });
   }
+});
+
+test("resolveOutputSchema() takes references that would be written out without end", () => {
+  const twice = (n: number) =>
+    object({ a: { $ref: `#/$defs/${n}`, title: "a" }, b: { $ref: `#/$defs/${n}`, title: "b" } });
+  const $defs = Object.fromEntries(Array.from({ length: 30 }, (_, n) => [n, twice((n + 1) % 30)]));
+  const sent = JSON.stringify(strictSchema({ ...twice(0), $defs }));
+  assert.ok(sent.length < 1_000_000, `${sent.length}`);
 });
 
 test("resolveOutputSchema() is null when no schema is given", () => {
