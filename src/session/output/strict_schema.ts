@@ -47,7 +47,6 @@ const KEPT: ReadonlySet<string> = new Set([
   "enum",
   "const",
   "required",
-  "pattern",
   "multipleOf",
   "minimum",
   "maximum",
@@ -164,6 +163,10 @@ class Walk {
       return;
     }
     switch (key) {
+      case "pattern":
+        // The provider takes none that looks ahead or behind.
+        if (!/\(\?<?[=!]/.test(`${value}`)) sent[key] = value;
+        return;
       case "format":
         if (typeof value === "string" && FORMATS.has(value)) sent[key] = value;
         return;
