@@ -210,6 +210,11 @@ export async function forward(
     }).catch(() => {});
     const response = await abortable(asked, gone.signal);
     answered = true;
+    // Who asks has signed in: it is this node that is not believed.
+    if (response.status === 401) {
+      gone.abort();
+      throw new Error("The nodes' secrets, or their clocks, differ.");
+    }
     const kept = new Headers();
     for (const name of GIVEN_BACK) {
       const value = response.headers.get(name);

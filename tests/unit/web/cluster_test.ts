@@ -418,6 +418,37 @@ test("a forwarded request is somebody's only as it was signed", async () => {
   assert.equal(reads, 3);
 });
 
+test("nodes whose secrets differ, as while one is rolled out, send nobody to sign in", async () => {
+  const [owners, store] = [new MemorySessionOwners(), new MemorySessionStore()];
+  const sessionId = `sess_${"a".repeat(32)}`;
+  const now = new Date();
+  await store.put({
+    ...{ sessionId, tenant: "ann", threadId: "t", title: null, createdAt: now, usedAt: now },
+    ...{ model: null, effort: null, used: false, revision: 1 },
+  });
+  const told: unknown[] = [];
+  const node = (secret: string) => {
+    const server = serve((request) => bridge.fetch(request));
+    const bridge = createBridge({
+      ...{ client: SILENT_CLIENT, isolation: "trusting", cwd: "/", authorize: () => "ann", store },
+      onError: (error) => told.push(error),
+      cluster: { url: server.origin, owners, secret: secret.repeat(32) },
+    });
+    const read = () => fetch(`${server.origin}/codex/sessions/${sessionId}`);
+    return { read, close: () => bridge.close().then(() => server.close()) };
+  };
+  const nodes = ["x", "y", "x"].map(node);
+  const answers = [];
+  for (const { read } of nodes) {
+    const response = await read();
+    answers.push(`${response.status} ${(await response.json()).code}`);
+  }
+  for (const { close } of nodes) await close();
+  assert.deepEqual(answers, ["200 undefined", "503 ownerUnreachable", "200 undefined"]);
+  assert.match(String((told[0] as WebError).cause), /secrets/);
+  assert.equal(told.length, 1);
+});
+
 test("the stream of a node that has gone silent ends, and its connection with it", async () => {
   const left = Promise.withResolvers<void>();
   const server = serve((request) => {
