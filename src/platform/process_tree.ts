@@ -73,12 +73,17 @@ export function processEntry(pid: number): ProcessEntry | null {
   return stat === null ? null : parseStat(stat);
 }
 
-/** All processes below `pid`; empty when the system does not tell. */
+/**
+ * All processes below `pid`, and those in the sessions that one of them leads: a command's background; empty when the system
+ * does not tell.
+ */
 export function descendants(pid: number): ProcessEntry[] {
   if (platformName() === "darwin") {
     return below(pid, parsePs(runSync(PS, ["-ax", ...PS_FIELDS], IN_UTC) ?? ""));
   }
-  return below(pid, allOnLinux());
+  const all = allOnLinux();
+  const found = below(pid, all);
+  return [...found, ...found.flatMap((each) => membersOf(each, all))];
 }
 
 function allOnLinux(): ProcessEntry[] {
@@ -241,9 +246,7 @@ function onScriptEnd(act: () => void): () => void {
 function endAll(): void {
   const windows = platformName() === "win32";
   // Commands are in sessions of their own, and known by their parents alone, while those live.
-  const found = windows ? [] : [...living.keys()].flatMap(({ pid }) => descendants(pid));
-  const all = found.length > 0 ? allOnLinux() : [];
-  const commands = [...found, ...found.flatMap((each) => membersOf(each, all))];
+  const commands = windows ? [] : [...living.keys()].flatMap(({ pid }) => descendants(pid));
   for (const child of living.keys()) {
     child.closeStdin();
     // Windows knows no signal that asks; the end of stdin is what asks there.

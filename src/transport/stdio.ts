@@ -217,12 +217,14 @@ export class StdioTransport implements Transport {
       const gone = await settlesWithin(child.exited, Math.max(graceMs, DEFAULT_GRACE_MS));
       return { how: gone ? "sigkill" : "unknown", complete: tree };
     }
+    // Up to 0.145 it ends at this without its commands.
+    const below = descendants(this.pid);
     if (!child.kill("SIGTERM", { tree: true })) child.kill("SIGTERM");
     if (await settlesWithin(child.exited, graceMs)) {
-      child.kill("SIGKILL", { tree: true });
+      killEntries(below);
       return { how: "sigterm", complete: true };
     }
-    const below = descendants(this.pid);
+    below.push(...descendants(this.pid));
     const group = child.kill("SIGKILL", { tree: true });
     child.kill("SIGKILL");
     // It has no choice, but needs a moment: with no grace at all it would be told as running.

@@ -106,18 +106,24 @@ test("close() without a grace still waits until the killed process is gone", asy
   }
 });
 
-test("close() of a killed process takes what is below it along, also in sessions of their own", async () => {
-  const transport = await sh(
-    "trap '' TERM; setsid sh -c 'trap \"\" TERM; echo $$; while :; do sleep 0.05; done' & wait; " +
-      "while :; do sleep 0.05; done",
-  );
-  const heard = listen(transport);
-  const below = Number((await heard.until(/\d+\n/)).trim());
-  const report = await transport.close({ graceMs: 100 });
-  assert.equal(report.how, "sigkill");
-  if (process.platform === "linux") await whenGone(below);
-  else process.kill(below, "SIGKILL");
-});
+for (const how of ["sigterm", "sigkill"]) {
+  test(`close() by ${how} takes what is below the process along, also in sessions of their own`, async () => {
+    // The first of them has lost its parent.
+    const stay = "stay() { while :; do sleep 0.05; done; }";
+    const transport = await sh(
+      `${stay}; ${how === "sigkill" ? "trap '' TERM; " : ""}` +
+        `setsid sh -c 'trap "" TERM; ${stay}; (stay & echo $!); stay & echo $!; wait' & stay`,
+    );
+    const heard = listen(transport);
+    const said = await heard.until(/\d+\n\d+\n/);
+    const report = await transport.close({ graceMs: 100 });
+    assert.equal(report.how, how);
+    for (const pid of said.trim().split("\n").map(Number)) {
+      if (process.platform === "linux") await whenGone(pid);
+      else process.kill(pid, "SIGKILL");
+    }
+  });
+}
 
 test("close() reports a process that had ended before", async () => {
   const transport = await sh("echo bye; echo 'what went wrong' >&2; exit 3");
