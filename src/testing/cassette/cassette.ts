@@ -64,7 +64,8 @@ const REPLAY_OPTIONS: Shape = shape<CassetteReplayOptions>({ answers: record(cal
  *
  * A client that does something else than the recorded one loses its connection, with a
  * {@linkcode CassetteDivergenceError} as the cause that names the line and the methods. Prompts are not compared, and
- * neither are ids, paths, times or the order of different threads.
+ * neither are ids, paths, times or the order of different threads. Where the recording was cut off within a turn, the connection
+ * ends there.
  */
 export class Cassette {
   /** What was said, in order. */

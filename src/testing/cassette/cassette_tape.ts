@@ -212,7 +212,25 @@ export class Tape {
         out.push({ closed: slot.closed });
       } else out.push({ line: this.#line(slot) });
     }
+    if (!this.#ended && this.#isCut()) {
+      this.#ended = true;
+      out.push({
+        closed: { exit: null, stderrTail: "The cassette ends in the middle of a turn." },
+      });
+    }
     return out;
+  }
+
+  /** Whether nothing more will be said, although a turn has no end: who waits for that would wait for ever. */
+  #isCut(): boolean {
+    if (this.#slots.some(({ state }) => state === "waiting")) return false;
+    const ended = new Set(
+      this.#slots.map(({ method, message }) => method === "turn/completed" && turnIn(message)),
+    );
+    return this.#slots.some(({ kind, method, message }) =>
+      kind === "response" && method === "turn/start" && isJsonObject(message["result"]) &&
+      !ended.has(stringOf(message, "result", "turn", "id"))
+    );
   }
 
   /** In each thread, the first message of the client that is still to come. */

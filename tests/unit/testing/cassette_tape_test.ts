@@ -74,7 +74,10 @@ test("tape: threads may overtake each other", () => {
   tape.take(call(12, "thread/start"));
   tape.take(call(13, "thread/start"));
   assert.deepEqual(say(tape.take(call(14, "turn/start", { threadId: B }))), ["=14", "b/1", "b/2"]);
-  assert.deepEqual(say(tape.take(call(15, "turn/start", { threadId: A }))), ["=15", "a/1", "a/2"]);
+  // Neither turn has an end.
+  assert.deepEqual(say(tape.take(call(15, "turn/start", { threadId: A }))), [
+    ...["=15", "a/1", "a/2", "closed"],
+  ]);
   assert.deepEqual(tape.unused(), []);
 });
 
@@ -242,6 +245,26 @@ test("tape: the server's end comes last, and nothing after it", () => {
   const tape = new Tape(entries.map((message, i) => ({ message, line: i + 1 })), {});
   assert.deepEqual(say(tape.start()), []);
   assert.deepEqual(say(tape.take(call(1, "a"))), ["=1", "closed"]);
+});
+
+test("tape: a recording that was cut off within a turn ends the connection, and says why", () => {
+  const turn = { id: "ua", status: "completed" };
+  const lines: Line[] = [
+    [">", call(1, "turn/start", { threadId: A })],
+    ["<", { id: 1, result: { turn } }],
+    ["<", news("turn/started", { threadId: A, turn })],
+    ["<", news("turn/completed", { threadId: A, turn })],
+  ];
+  const played = (count: number) => {
+    const tape = tapeOf(lines.slice(0, count));
+    tape.start();
+    return tape.take(call(7, "turn/start", { threadId: A }));
+  };
+  assert.deepEqual(say(played(4)), ["=7", "turn/started", "turn/completed"]);
+  assert.deepEqual(say(played(3)), ["=7", "turn/started", "closed"]);
+  assert.deepEqual(played(2).at(-1), {
+    closed: { exit: null, stderrTail: "The cassette ends in the middle of a turn." },
+  });
 });
 
 test("tape: answers nobody asked for and news nobody recorded are passed over", () => {
