@@ -10,6 +10,7 @@ import {
   type JsonObject,
   type JsonValue,
   MAX_JSON_DEPTH,
+  memberOf,
 } from "../../json.ts";
 import { supports } from "../../protocol/mod.ts";
 import { validateServerRequestResult } from "../../protocol/validator.ts";
@@ -147,7 +148,6 @@ function build(
       const permissions = narrowGrant(decision.permissions, request.permissions, context.realPath);
       if (permissions === null) return invalid("permissions: more than was asked");
       const scope = decision.scope ?? "turn";
-      const strict = decision.strictAutoReview;
       const word = Object.keys(permissions).length === 0
         ? "decline"
         : scope === "session"
@@ -156,7 +156,7 @@ function build(
       return result({
         permissions,
         scope,
-        ...defined({ strictAutoReview: strict }),
+        ...defined({ strictAutoReview: decision["strictAutoReview"] }),
       }, word);
     }
     case "userInput": {
@@ -374,6 +374,10 @@ export function checkServerRequestResult(method: string, result: unknown): strin
   }
   const issue = validateServerRequestResult(method, result);
   if (issue !== null) return `${issue.path}: ${issue.expectation}`;
+  // The rest of the turn would be judged by codex's own reviewer, and by nobody here (0.169).
+  if (memberOf(result as JsonValue, "strictAutoReview")) {
+    return "$.strictAutoReview: expected false, since codex would ask nobody here";
+  }
   const needed = Object.hasOwn(NEEDED, method) ? NEEDED[method]! : [];
   const missing = needed.find((name) => isJsonObject(result) && result[name] === undefined);
   return missing === undefined ? null : `$.${missing}: missing`;

@@ -274,8 +274,6 @@ export interface PermissionsAnswer {
   };
   /** For how long. Default `"turn"`. */
   scope?: "turn" | "session";
-  /** Have codex review every later command of the turn. Default: codex decides. */
-  strictAutoReview?: boolean;
 }
 
 /** Answer to a `userInput` request: answers by the question's id. */

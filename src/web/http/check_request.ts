@@ -187,7 +187,7 @@ export function checkAnswer(body: unknown): ApprovalDecision {
       throw badRequest("reason must be a string.", "invalidAnswer");
     }
   } else if ("permissions" in body) {
-    only(body, ["permissions", "scope", "strictAutoReview"]);
+    only(body, ["permissions", "scope"]);
   } else if ("answers" in body) {
     only(body, ["answers"]);
   } else if ("action" in body) {

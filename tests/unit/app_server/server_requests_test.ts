@@ -137,6 +137,20 @@ test("fields that an answer's type lets out are filled in for servers that want 
   requests.close();
 });
 
+test("no answer has codex's own reviewer judge what comes after it", async () => {
+  const b = bench();
+  const requests = readServerRequests(b.host);
+  const { answers } = b.ask("a", "item/permissions/requestApproval");
+  const request = await nextOf(requests);
+  await assert.rejects(
+    request.respond({ permissions: {}, strictAutoReview: true }),
+    (error) => error instanceof RpcValidationError && error.path === "$.strictAutoReview",
+  );
+  assert.equal(await request.respond({ permissions: {}, strictAutoReview: false }), true);
+  assert.deepEqual(answers, [{ scope: "turn", permissions: {}, strictAutoReview: false }]);
+  requests.close();
+});
+
 test("is() tells methods apart, and parameters that are no object read as none", async () => {
   const b = bench();
   const requests = readServerRequests(b.host);

@@ -294,6 +294,7 @@ const BAD: [string, ApprovalRequest, unknown][] = [
   }],
   ["network that was not asked", withEntries, { permissions: { network: { enabled: true } } }],
   ["another scope", permissions, { permissions: {}, scope: "forever" }],
+  ["codex's own reviewer in our place", permissions, { permissions: {}, strictAutoReview: true }],
   ["accepted questions", requestOf(USER_INPUT), { decision: "accept" }],
   ["an unknown question", requestOf(USER_INPUT), { answers: { colour: "Blue" } }],
   ["a number as answer", requestOf(USER_INPUT), { answers: { color: 1 } }],

@@ -28,6 +28,7 @@ const REFUSED: [unknown, string][] = [
   [{ decision: "accept", networkPolicyAmendment: { host: "x", action: "allow" } }, "unknownField"],
   [{ action: "accept", persist: "always" }, "invalidAnswer"],
   [{ decision: "accept", permissions: {} }, "unknownField"],
+  [{ permissions: {}, strictAutoReview: true }, "unknownField"],
   [{ success: true, contentItems: [] }, "invalidAnswer"],
   [{ accessToken: "t", chatgptAccountId: "a" }, "invalidAnswer"],
   [{}, "invalidAnswer"],
