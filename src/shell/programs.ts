@@ -75,7 +75,7 @@ const RUNNERS: ReadonlySet<string> = new Set([
       "setarch linux32 linux64 i386 x86_64 uname26 gosu su-exec runcon cgexec firejail bwrap eatmydata faketime " +
       "jobs rlwrap chpst softlimit numactl catchsegv logsave ts run-parts daemon daemonize choom pidproxy winpty " +
       "wine dotnet java rsync tar zip setpriv sg newgrp capsh run0 cpulimit proot schroot socat nc ncat netcat " +
-      "sshpass autossh mosh pssh clush scp sftp lftp chronic ifne envdir setuidgid setlock dbus-launch aa-exec " +
+      "sshpass ssh-agent autossh mosh pssh clush scp sftp lftp chronic ifne envdir setuidgid setlock dbus-launch aa-exec " +
       "genv gnice gnohup gtimeout gfind gstdbuf cross-env dotenv dotenvx nodemon concurrently lerna nx turbo " +
       "rbenv pyenv volta corepack pdm tox nox just cmake fzf watchexec sem xterm fdfind sandbox-exec systemd-inhibit " +
       "ip op aws-vault doppler chamber infisical heroku foreman honcho pixi devbox toolbox distrobox lxc incus multipass " +

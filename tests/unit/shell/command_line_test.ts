@@ -194,7 +194,7 @@ const hidden = [
   "ls -d .(e:'rm keep':)",
   ...("prlimit --nproc=9|pkexec|fakeroot|tini --|dumb-init|unbuffer|torsocks|proxychains|start-stop-daemon -S -x|" +
     "/lib64/ld-linux-x86-64.so.2|docker run x|npm exec|uv run|poetry run|mise x --|direnv exec .|nix-shell --run|" +
-    "aws-vault exec x --|doppler run --|heroku run|lxc exec x --|nvm exec 20|chamber exec x --|infisical run --|" +
+    "ssh-agent|aws-vault exec x --|doppler run --|heroku run|lxc exec x --|nvm exec 20|chamber exec x --|infisical run --|" +
     "foreman run|honcho run|pixi run|devbox run|toolbox run|distrobox enter x --|incus exec x --|rvm 3 do|fnm exec|" +
     "multipass exec x --|gcloud compute ssh x --|vagrant ssh -c|ansible x -a|adb shell|wsl|time -f %e|gdb --args|linux32|command|builtin|exec|nice -n 5|stdbuf -oL|gosu root")
     .split("|")
