@@ -123,7 +123,10 @@ export interface RunProfile {
    * policy `never`, codex declines the tools that do not say that they only read. Default none.
    */
   mcpServers?: Record<string, McpServer>;
-  /** Instructions beside the system prompt. Default none. */
+  /**
+   * Instructions beside the system prompt. A thread that goes on with others than it has, or a copy, is told these as well; codex
+   * 0.117 to 0.124 tells them with the next compaction only. Default none.
+   */
   developerInstructions?: string;
   /** Replaces the system prompt of codex. Default: codex's own. */
   baseInstructions?: string;

@@ -25,7 +25,7 @@ function versions(name: string, act: (world: World, version: CodexVersion) => Pr
 
 versions(
   "turns of a session remember each other, and what was said to the thread",
-  async (world) => {
+  async (world, version) => {
     const client = await world.connect();
     const session = await client.startSession({
       cwd: world.cwd,
@@ -36,6 +36,21 @@ versions(
     const { userTexts, instructions } = world.model.requests.at(-1)!;
     assert.ok(userTexts.some((text) => text.startsWith("Remember seven.")));
     assert.match(instructions, /Speak softly/);
+
+    // A copy and a thread that is resumed are told other ones, once; 0.104 repeats them by itself.
+    const told = async (asked: Pick<typeof session, "ask">, words: string) => {
+      await asked.ask("And now?");
+      return JSON.stringify(world.model.requests.at(-1)!.body).split(words).length - 1;
+    };
+    const copy = await session.fork({ developerInstructions: "Speak up." });
+    assert.equal(await told(copy, "Speak up."), 1);
+    await copy.release();
+    const resume = async (developerInstructions: string) =>
+      await client.resumeSession(copy.threadId, { cwd: world.cwd, developerInstructions });
+    const same = await resume("Speak up.");
+    assert.equal(await told(same, "Speak up."), version === "0.104.0" ? 2 : 1);
+    await same.release();
+    assert.equal(await told(await resume("Whisper."), "Whisper."), 1);
   },
 );
 

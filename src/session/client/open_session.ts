@@ -230,6 +230,12 @@ export class SessionOpener<Opened extends OpenedThread> {
       try {
         signal?.throwIfAborted();
         await forks?.dropTurns(core, session.threadId, fork?.drop ?? 0);
+        const { developerInstructions: text } = profile;
+        if (text) {
+          const from = "threadId" in opening ? opening.threadId : null;
+          const { tellInstructions } = await import("../thread/instructions.ts");
+          await tellInstructions(core, from, session.threadId, text);
+        }
         if (plan.checkpoints !== null) await recover();
         await plan.portable?.opened(session.threadId);
         return session;
