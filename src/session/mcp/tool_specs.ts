@@ -3,8 +3,8 @@
  * @module
  */
 import { InvalidArgumentError } from "../../errors/mod.ts";
-import { asList, isJsonObject, type JsonObject } from "../../json.ts";
-import { unchecked } from "../../schema/mod.ts";
+import { asList, isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
+import { followPointer, unchecked } from "../../schema/mod.ts";
 import { convert, isStandardSchema } from "../output/convert_schema.ts";
 import type { DynamicTool } from "../prompt/tools.ts";
 import type { ToolSpec } from "./tool_server.ts";
@@ -36,7 +36,10 @@ function toolSchema(name: string, { inputSchema }: DynamicTool): JsonObject {
     ? { schema: inputSchema as JsonObject, problem: null }
     : convert(inputSchema);
   // Providers want the type, and codex 0.104 would take a string where there is none.
-  if (schema !== null && isOfObject(schema)) return { type: "object", ...withoutChoice(schema) };
+  const whole = schema && writtenOut(schema, schema) as JsonObject;
+  // What would grow much by it is told as it is.
+  const told = JSON.stringify(whole).length > 2 * JSON.stringify(schema).length ? schema : whole;
+  if (told !== null && isOfObject(told)) return { type: "object", ...withoutChoice(told) };
   throw new InvalidArgumentError("tools", {
     argument,
     received: "another schema",
@@ -45,6 +48,31 @@ function toolSchema(name: string, { inputSchema }: DynamicTool): JsonObject {
       ? 'Write `z.object({ … })`, or `{ type: "object", properties }`.'
       : `${problem}. Give a JSON Schema instead.`,
   });
+}
+
+/** How many references in one another are written out, the root's own included. */
+const MOST_OPEN = 4;
+
+/**
+ * What a reference leads to in its place, but for one within itself: codex before 0.136 tells the model of a string there, and of
+ * no members at the root.
+ */
+function writtenOut(
+  value: JsonValue,
+  root: JsonObject,
+  open: readonly string[] = ["#"],
+): JsonValue {
+  if (Array.isArray(value)) return value.map((each) => writtenOut(each, root, open));
+  if (!isJsonObject(value)) return value;
+  const { $ref, ...beside } = value;
+  if (typeof $ref === "string" && !open.includes($ref) && open.length < MOST_OPEN) {
+    const target = followPointer(root, $ref);
+    if (isJsonObject(target)) return writtenOut({ ...target, ...beside }, root, [...open, $ref]);
+  }
+  const entries = Object.entries(value).map(([key, each = null]) =>
+    [key, key === "$defs" ? each : writtenOut(each, root, open)] as const
+  );
+  return Object.fromEntries(entries);
 }
 
 /**

@@ -501,8 +501,33 @@ test("toolSpecsOf() takes schemas of objects, and not the members of one alone",
       { anyOf: [{ $ref: "#" }, { properties }] },
       { type: "object", properties },
     ],
-    [{ $ref: "#/$defs/A", $defs }, { type: "object", $ref: "#/$defs/A", $defs }],
+    // Codex before 0.136 tells of a string where a reference is, and of no members at the root.
+    [{ $ref: "#/$defs/A", $defs }, { type: "object", $defs }],
+    [
+      {
+        $ref: "#/$defs/T",
+        $defs: { T: { properties: { ...properties, t: { $ref: "#/$defs/T" } } } },
+      },
+      {
+        type: "object",
+        properties: { ...properties, t: { $ref: "#/$defs/T" } },
+        $defs: { T: { properties: { ...properties, t: { $ref: "#/$defs/T" } } } },
+      },
+    ],
+    [
+      { properties: { a: { description: "d", $ref: "#/$defs/A" } }, $defs },
+      { type: "object", properties: { a: { description: "d", type: "object" } }, $defs },
+    ],
+    [
+      { anyOf: [{ $ref: "#/$defs/B" }], $defs: { B: { properties } } },
+      { type: "object", properties, $defs: { B: { properties } } },
+    ],
   ];
+  const long = {
+    properties: Object.fromEntries("abcdef".split("").map((name) => [name, { $ref: "#/$defs/L" }])),
+  };
+  const grown = { ...long, $defs: { L: { enum: ["x".repeat(200)] } } };
+  assert.deepEqual(await specOf(grown), { type: "object", ...grown });
   for (const [given, told] of taken) assert.deepEqual(await specOf(given), told);
   const refused = [
     properties,
@@ -510,6 +535,7 @@ test("toolSpecsOf() takes schemas of objects, and not the members of one alone",
     { id: { ...string, toJSONSchema: () => ({ type: "string" }) } },
     { type: "string" },
     { type: "Object", properties },
+    { $ref: "#/$defs/S", $defs: { S: { type: "string" } } },
     { ...string, toJSONSchema: () => ({ type: "string" }) },
   ];
   for (const each of refused) {
