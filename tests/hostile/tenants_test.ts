@@ -109,6 +109,10 @@ async function inPlaces(act: (places: Places) => Promise<void>): Promise<void> {
   await writeFile(join(places.bob, "pic.png"), Uint8Array.from(atob(PNG), (c) => c.charCodeAt(0)));
   await writeFile(join(places.shared, "secret.txt"), SECRET);
   await writeFile(join(places.home, "auth.json"), JSON.stringify({ OPENAI_API_KEY: LOGIN }));
+  // What codex itself remembers of all conversations, where its user lets it.
+  await mkdir(join(places.home, "memories"));
+  await writeFile(join(places.home, "memories", "memory_summary.md"), `Bob said ${SECRET}.`);
+  await writeFile(join(places.home, "config.toml"), "[features]\nmemories = true\n");
   // What an earlier command of hers may have left: codex itself, and not a command, reads these.
   await symlink(join(places.bob, "secret.txt"), join(places.ann, "AGENTS.md"));
   await symlink(places.bob, join(places.ann, "link"));
@@ -304,7 +308,7 @@ for (const version of codexes("0.169.0", "0.145.0")) {
               assert.ok(!JSON.stringify(body["instructions"] ?? "").includes(SECRET));
               const input = body["input"] as { role?: string; content?: unknown }[];
               const told = input.filter(({ role }) => role === "user" || role === "developer");
-              assert.ok(!JSON.stringify(told).includes(SECRET), "AGENTS.md led to a secret");
+              assert.ok(!JSON.stringify(told).includes(SECRET), "codex itself told a secret");
             }
             await Promise.all([bob.events.drop(), ann.events.drop()]);
           } finally {

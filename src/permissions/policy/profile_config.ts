@@ -94,7 +94,15 @@ export function threadPolicyParams(
       default_permissions: profileId,
       permissions: Object.fromEntries([...others, own].map(({ id, profile }) => [id, profile])),
       // Codex itself reads AGENTS.md, and 0.145 follows a link that the agent put there to wherever it leads.
-      ...(policy.reads === "workspace" ? { project_doc_max_bytes: 0 } : {}),
+      // Its memories tell each session what was said in all others.
+      ...(policy.reads === "workspace"
+        ? {
+          project_doc_max_bytes: 0,
+          "features.memories": false,
+          // Where the user switched them on by an older name.
+          "memories.use_memories": false,
+        }
+        : {}),
     },
     profileId,
   };

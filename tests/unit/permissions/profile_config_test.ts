@@ -234,6 +234,9 @@ test("threadPolicyParams() keeps codex itself from reading beside a workspace", 
   };
   assert.equal(of("workspace", false)["project_doc_max_bytes"], 0);
   assert.equal("project_doc_max_bytes" in of("all", false), false);
+  // By either name that the user may have switched them on.
+  assert.equal(of("workspace", false)["features.memories"], false);
+  assert.equal(of("workspace", false)["memories.use_memories"], false);
   assert.deepEqual(profileOf(of("workspace", true))["network"], { enabled: true });
   assert.deepEqual(profileOf(of("workspace", false))["network"], { enabled: false });
 });
