@@ -6,7 +6,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { JsonObject } from "../../src/json.ts";
 import { script, ScriptedModel } from "../../src/testing/mod.ts";
-import { codexes, codexPath, NEWEST_CODEX } from "../_codex.ts";
+import { codexes, codexPath, NEWEST_CODEX, tries } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
 import { makeUsed } from "../_used_home.ts";
@@ -207,7 +207,7 @@ for (const version of codexes("0.169.0", "0.145.0")) {
       });
       const flags = [`--allow-read=${ws}`, `--allow-write=${ws}`];
       // More than once: whether codex repeats an accepted command outside is a race in it.
-      const outside = Array.from({ length: 5 }, (_, at) => `touch ${secret}/made-${at}`);
+      const outside = Array.from({ length: tries(5, 2) }, (_, at) => `touch ${secret}/made-${at}`);
       // What a later session, or git, would start programs from.
       const names = [".git", ".codex", ".agents"];
       const planted = names.flatMap((name) => [
@@ -235,7 +235,7 @@ for (const version of codexes("0.169.0", "0.145.0")) {
       assert.equal(existsSync(join(ws, "new.git", "x")), true);
       assert.equal(answer.policy.acceptedCommands, "sandboxed");
       // 0.145 refuses by itself what asks to leave.
-      assert.ok(answer.asked.length >= 6);
+      assert.ok(answer.asked.length > outside.length);
       assert.deepEqual(new Set(answer.audits), new Set(["accept handler"]));
       assert.equal(existsSync(join(ws, "made")), true);
       assert.deepEqual(await readdir(secret), ["outside.txt"]);
@@ -284,7 +284,9 @@ test(
         ["all reads", ["--allow-read"], {}, { name: "read" }],
       ];
       const kept = new Set<string>();
-      for (const [name, flags, session, revoke] of rows) {
+      // How a path among others is missed is a matter of a pure decision's own tests.
+      const [, root, , temporary, all] = rows;
+      for (const [name, flags, session, revoke] of tries(rows, [root!, temporary!, all!])) {
         await t.step(name, async () => {
           // What works while nothing is revoked is shown once for rows with the same flags and session.
           const same = JSON.stringify([flags, session]);

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import process from "node:process";
 import type { ServeProfile } from "../../src/adapters/acp/mod.ts";
 import { script } from "../../src/testing/mod.ts";
-import { CODEX_VERSIONS, NEWEST_CODEX } from "../_codex.ts";
+import { CODEX_VERSIONS, NEWEST_CODEX, tries } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { choose, Editor, serveHere } from "../real/_acp_world.ts";
 import { callMcp, stdioServer } from "../real/_mcp_world.ts";
@@ -132,13 +132,18 @@ for (const version of CODEX_VERSIONS) {
         untrusted,
         hooked: { ...untrusted, hooks },
       };
+      const every = ["read-only", "plan", "ask"];
+      const modes: Record<string, string[]> = tries(
+        { onRequest: every, untrusted: every, hooked: every },
+        { onRequest: ["plan"], untrusted: ["read-only", "ask"], hooked: ["plan"] },
+      );
       for (const [name, profile] of Object.entries(profiles)) {
         const { streams } = serveHere(client, { allowPrivilegedEscalation: true, ...profile });
         await using editor = await Editor.open(streams);
         editor.answer = choose("allow_once");
         await editor.initialize();
         const { sessionId } = await editor.start(cwd);
-        for (const modeId of ["read-only", "plan", "ask"]) {
+        for (const modeId of modes[name]!) {
           await editor.agent.request("session/set_mode", { sessionId, modeId });
           const file = `${name}-${modeId}.txt`;
           const outside = { sandbox_permissions: "require_escalated", justification: "Let me?" };

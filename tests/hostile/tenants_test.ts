@@ -13,7 +13,7 @@ import { PolicyError } from "../../src/errors/mod.ts";
 import { Client } from "../../src/session/client/client.ts";
 import { type ModelStep, script, ScriptedModel } from "../../src/testing/mod.ts";
 import { createBridge } from "../../src/web/mod.ts";
-import { codexes, codexPath } from "../_codex.ts";
+import { codexes, codexPath, tries } from "../_codex.ts";
 import { SseClient } from "../contract/web_sse_client.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
@@ -169,28 +169,30 @@ async function plant({ ann, bob }: Places): Promise<void> {
   }
 }
 
+/** Under the first one she is asked about each command; under the other about what asks to leave the sandbox. */
+const POLICIES = tries<("untrusted" | "on-request")[]>(["untrusted", "on-request"], ["untrusted"]);
 const WORKSPACES = (root: string) => (tenant: string) => join(root, "..", tenant);
 
 for (const version of codexes("0.169.0", "0.145.0")) {
-  for (const approvalPolicy of ["untrusted", "on-request"] as const) {
+  for (const approvalPolicy of POLICIES) {
     test(
       `codex ${version}: a tenant's agent sees and changes nothing of others', though she accepts everything (${approvalPolicy})`,
       () =>
         inPlaces(async (places) => {
-          const tries = attacks(places);
-          const names = Object.keys(tries);
+          const attempts = attacks(places);
+          const names = Object.keys(attempts);
           const outputs: string[] = [];
           const model = await ScriptedModel.start((request) => {
             if (request.text.includes("BOBS-PROMPT")) return "Noted.";
             if (/child/.test(request.text) && request.toolOutputs.length === 0) {
-              return tries["plain commands"]!;
+              return attempts["plain commands"]!;
             }
             if (request.toolOutputs.length > 0) {
               outputs.push(JSON.stringify(request.toolOutputs));
               return "Done.";
             }
             const [, number] = /attack (\d+)/.exec(request.text) ?? [];
-            if (number !== undefined) return tries[names[Number(number)]!]!;
+            if (number !== undefined) return attempts[names[Number(number)]!]!;
             if (/control/.test(request.text)) {
               return script.exec("echo mine > own.txt; cat own.txt; echo CONTROL");
             }

@@ -70,7 +70,7 @@ const NODE = "tests/node";
 const BUN_TIMEOUT_MS = "120000";
 const PROGRESS_MS = 10_000;
 /** Files in one isolate: what one of them breaks ends no more than these. */
-const TOGETHER = { quick: 16, real: 8 };
+const TOGETHER = 16;
 /** They change what all of an isolate has: its permissions and functions; or bring native code into it. */
 const ALONE = [
   "artifact_npm_kv_test.ts",
@@ -198,13 +198,13 @@ function suites(): Suite[] {
       env: shortRun(codex),
       ...watched,
     });
-  const denoTogether = (size: number, codex?: string, ...options: string[]) => {
+  const denoTogether = (codex?: string, ...options: string[]) => {
     const test = denoTest(codex, ...options);
     return async (found: string[]) => {
       const files = found.flatMap(testsBelow);
       const alone = files.filter((file) => ALONE.includes(basename(file)));
       const others = files.filter((file) => !alone.includes(file));
-      return await test([...await grouped(others, size), ...alone]);
+      return await test([...await grouped(others, TOGETHER), ...alone]);
     };
   };
   /** Files of a folder, dealt out to so many suites. */
@@ -232,8 +232,8 @@ function suites(): Suite[] {
   const node: Suite[] = asked.length === 0 || asked.includes(NODE)
     ? [{ name: `node: ${NODE}`, run: nodeTest, runFile: nodeTest }]
     : [];
-  const both = [denoTogether(TOGETHER.real), denoTest()] as const;
-  const newest = [denoTogether(TOGETHER.real, NEWEST_CODEX), denoTest(NEWEST_CODEX)] as const;
+  const both = [denoTogether(), denoTest()] as const;
+  const newest = [denoTogether(NEWEST_CODEX), denoTest(NEWEST_CODEX)] as const;
   const all = [
     // The longest first, and what takes moments last: it fills what is left of a lane.
     ...on("bun", ON_BUN, bunTest),
@@ -242,7 +242,7 @@ function suites(): Suite[] {
     ...parts("tests/hostile", testFiles("tests/hostile"), 3, ...both),
     ...on("deno", ["tests/package"], ...both),
     ...parts("tests/real on both", alsoOnBun, 4, ...newest),
-    ...on("deno", QUICK, denoTogether(TOGETHER.quick, undefined, "--parallel"), denoTest()),
+    ...on("deno", QUICK, denoTogether(undefined, "--parallel"), denoTest()),
     ...on("deno", ["tests/faults"], ...both),
     ...node,
   ];
