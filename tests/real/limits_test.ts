@@ -47,12 +47,14 @@ for (const version of codexes("0.169.0", "0.145.0", "0.104.0")) {
         assert.ok(error.items.some((item) => (item as { type: string }).type === "userMessage"));
         const heard = world.model.requests.length - before;
         assert.ok(heard >= calls && heard <= calls + 1, `${limit}: ${heard} calls`);
-        assert.ok(await world.isQuiet(), `${limit}: the turn goes on`);
         assert.equal(events.at(-1)?.type, "turnCompleted");
         assert.ok(
           events.some((e) => e.type === "warning" && e.message.includes(`limits.${limit}`)),
         );
       }
+
+      // Each model would go on for ever.
+      assert.ok(await world.isQuiet(), "a turn goes on");
 
       // What is enough is enough.
       const { assistantText, usage } = await session.ask(
