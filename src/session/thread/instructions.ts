@@ -14,7 +14,7 @@ const told: Map<string, string> = new Map();
 /** Threads that are remembered. */
 const MAX_TOLD = 10_000;
 /** Files of threads that are looked through. */
-const MAX_BYTES = 64 << 20;
+const MAX_BYTES = 16 << 20;
 
 /** Tells a thread its session's instructions unless it has them: with what it was begun, or `from` the one that it goes on. */
 export async function tellInstructions(
