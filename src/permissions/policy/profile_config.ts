@@ -154,7 +154,8 @@ function profileOf(
  * its turns, also of one with less (0.136 to 0.169): where turns bring the sandbox, they bring the roots.
  */
 function workspaceConfig(sandbox: SandboxPolicy, turnsBring: boolean): JsonObject {
-  if (sandbox.type !== "workspaceWrite") return {};
+  // The user's own would be those of a turn that writes.
+  if (sandbox.type !== "workspaceWrite") return { sandbox_workspace_write: { writable_roots: [] } };
   return {
     sandbox_workspace_write: {
       writable_roots: turnsBring ? [] : [...sandbox.writableRoots ?? []],

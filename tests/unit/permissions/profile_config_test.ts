@@ -38,7 +38,8 @@ test("threadPolicyParams() sends a sandbox with its details when everything may 
   assert.deepEqual(threadPolicyParams(policy({ type: "readOnly" }, ALL)), {
     approvalPolicy: "never",
     sandbox: "read-only",
-    config: {},
+    // The user's own roots would be those of a turn that writes.
+    config: { sandbox_workspace_write: { writable_roots: [] } },
     profileId: null,
   });
   const writable: SandboxPolicy = { type: "workspaceWrite", writableRoots: ["/data"] };
