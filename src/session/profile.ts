@@ -62,7 +62,10 @@ export interface RunLimits {
 export interface RunProfile {
   /** The model. Default: codex's own. */
   model?: string;
-  /** How much the model thinks. Default `"medium"`. */
+  /**
+   * How much the model thinks; what the user's own configuration says does not count. Default: `model_reasoning_effort` in `config`
+   * or the client's `configOverrides`, else `"medium"`.
+   */
   effort?: ReasoningEffort;
   /**
    * How the agent goes about prompts. What one prompt is asked with ends with it, though codex would keep it. Turns that

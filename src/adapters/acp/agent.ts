@@ -277,7 +277,8 @@ class Agent {
       }
       const { toolHooks, toolHooksNote } = session.policy;
       const ruled = !toolHooks && toolHooksNote === null && (approvals?.rules ?? []).length > 0;
-      const settings = new Settings(modes, models, profile, ruled);
+      const { effort } = session.profile;
+      const settings = new Settings(modes, models, { ...profile, effort }, ruled);
       const opened = made = new AgentSession({
         session,
         peer: this.#peer,

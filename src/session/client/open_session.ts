@@ -4,7 +4,14 @@
  */
 import { abortable } from "../../async.ts";
 import { ConnectionClosedError, InvalidArgumentError } from "../../errors/mod.ts";
-import { defined, type JsonObject, type JsonValue, memberOf, stringOf } from "../../json.ts";
+import {
+  defined,
+  type JsonObject,
+  type JsonValue,
+  memberOf,
+  plainSettings,
+  stringOf,
+} from "../../json.ts";
 import { hasToolHooks, HookRun, mergeHooks } from "../../plugin/mod.ts";
 import type { EffectivePolicy } from "../../permissions/mod.ts";
 import { type ClientConfig, isRemote, type RuntimeCore } from "../../runtime/mod.ts";
@@ -120,7 +127,7 @@ export class SessionOpener<Opened extends OpenedThread> {
     const answerers = await answerersOf(this.#config.approvals, own);
     const cwd = workingDirectory(asked, isRemote(core.config));
     const portable = await this.#portable(opening, store, profileFields.ephemeral);
-    const profile = resolveProfile(profileFields);
+    const profile = resolveProfile(profileFields, plainSettings(core.config.configOverrides));
     if (profile.serviceTier !== null) assertSupported(core, "serviceTier", "serviceTiers");
     const hooks = mergeHooks(this.#config.hooks, profile.hooks);
     const hookRun = new HookRun(hooks, { cwd, ...defined({ signal }) });

@@ -238,15 +238,16 @@ export function workingDirectory(cwd: string, remote: boolean): string {
 
 // Profiles with their defaults filled in, and one laid over another.
 
-/** A profile with every default filled in: the safe ones. */
-export function resolveProfile(profile: RunProfile): ResolvedProfile {
+/** A profile with every default filled in: the safe ones. `started`: what codex was started with. */
+export function resolveProfile(profile: RunProfile, started: JsonObject = {}): ResolvedProfile {
   const config = plainSettings(profile.config);
   if (profile.webSearch !== undefined && Object.hasOwn(config, "web_search")) {
     throw contradiction("webSearch", "beside `config.web_search`");
   }
   return {
     model: profile.model ?? null,
-    effort: profile.effort ?? "medium",
+    effort: profile.effort ?? stringOf({ ...started, ...config }, "model_reasoning_effort") ??
+      "medium",
     mode: profile.mode ?? "default",
     approvalPolicy: plain(profile.approvalPolicy ?? "never"),
     sandbox: sandboxOf(profile),

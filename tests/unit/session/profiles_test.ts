@@ -36,6 +36,14 @@ import { tempDir } from "../../_temp.ts";
 const HOOK = { name: "a", call: () => ({ type: "continue" as const }) };
 const OTHER = { name: "b", call: () => ({ type: "continue" as const }) };
 
+test("the effort is the one that settings of codex's name, where no option does", () => {
+  const named = { model_reasoning_effort: "high" };
+  assert.equal(resolveProfile({ config: named }).effort, "high");
+  assert.equal(resolveProfile({}, named).effort, "high");
+  assert.equal(resolveProfile({ config: { model_reasoning_effort: "low" } }, named).effort, "low");
+  assert.equal(resolveProfile({ effort: "minimal", config: named }, named).effort, "minimal");
+});
+
 test("the defaults of a profile are the safe ones", () => {
   const profile = resolveProfile({});
   assert.equal(profile.approvalPolicy, "never");
