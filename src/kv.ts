@@ -6,6 +6,7 @@
 import { delay } from "./async.ts";
 import { callback, having, type Kind, kind, list, required } from "./check/mod.ts";
 import { CodexError, messageOf } from "./errors/mod.ts";
+import { type JsonValue, memberOf } from "./json.ts";
 
 /** A key. */
 export type KvKey = readonly (string | number)[];
@@ -126,16 +127,17 @@ async function patiently<T>(step: () => Promise<T>): Promise<T> {
 
 /**
  * Commits, with this value; whether it is there. Deno asks a remote database again when an answer was lost: what was faster
- * may be this very write.
+ * may be this very write, which is known by a name of its own. Others may write the same.
  */
 export async function commitValue(
   kv: KvDatabase,
   commit: KvAtomic,
   key: KvKey,
-  value: unknown,
+  value: object,
 ): Promise<boolean> {
-  return (await commit.set(key, value).commit()).ok ||
-    JSON.stringify((await kv.get(key)).value) === JSON.stringify(value);
+  const write = crypto.randomUUID();
+  return (await commit.set(key, { ...value, write }).commit()).ok ||
+    memberOf((await kv.get(key)).value as JsonValue, "write") === write;
 }
 
 /** A database. */

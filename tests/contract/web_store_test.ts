@@ -75,9 +75,13 @@ for (const [name, create] of STORES) {
     );
     assert.deepEqual(both.toSorted(), [false, true]);
     assert.equal((await store.get("a"))!.title, both[0] ? "one" : "two");
+    // Also with the same.
+    const third = { ...record("a", "ann", 1), revision: 3 };
+    const same = await Promise.all([store.put(third), store.put(third)]);
+    assert.deepEqual(same.toSorted(), [false, true]);
     await store.delete("a");
     // A late change does not bring a closed session back.
-    assert.equal(await store.put({ ...record("a", "ann", 1), revision: 3 }), false);
+    assert.equal(await store.put({ ...record("a", "ann", 1), revision: 4 }), false);
     assert.equal(await store.get("a"), null);
   });
 

@@ -238,7 +238,7 @@ export class KvSessionStore implements SessionStore {
     const commit = this.#kv.atomic()
       .check({ key, versionstamp })
       .set(this.#owner(session), true);
-    return await commitValue(this.#kv, commit, key, { ...session });
+    return await commitValue(this.#kv, commit, key, session);
   }
 
   /** Forgets a session. */
