@@ -89,8 +89,9 @@ export interface SessionMcp {
   /** Reads a resource; gives its contents, as MCP has them. Servers as for {@linkcode call}. Needs codex 0.125. */
   read(server: string, uri: string, options?: WaitOptions): Promise<JsonObject[]>;
   /**
-   * Lets codex read its configuration again, and connect anew to the servers of all its threads. Needs codex 0.150: older ones
-   * drop a session's own servers, or write their secrets into a log.
+   * Lets codex read its configuration again and, with the next turn of each thread, connect to servers that are new, have other
+   * settings or did not start; one that is connected stays as it is. Needs codex 0.150: older ones drop a session's own servers,
+   * or write their secrets into a log.
    */
   reload(options?: WaitOptions): Promise<void>;
 }
