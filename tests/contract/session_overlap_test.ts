@@ -471,6 +471,49 @@ test("what hooks do after a goal has ended does not change its result", async ()
   });
 });
 
+for (const between of [false, true]) {
+  const when = between ? "between two turns of a goal" : "before a goal's first turn";
+  test(`release() ${when} stops the turn that codex is about to begin`, async () => {
+    const methods = Object.assign(goalMethods(), {
+      "thread/goal/set": () => ({}),
+      "turn/interrupt": ({ threadId, turnId: id }: Message, server: FakeServer) => {
+        server.notify("turn/completed", {
+          threadId,
+          turn: { id, items: [], status: "interrupted" },
+        });
+        return {};
+      },
+    });
+    await onFake({ server: { methods }, session: { goals: true } }, async (world) => {
+      const { session, server } = world;
+      await session.ask("first");
+      const { threadId } = session;
+      const goal = await session.startGoal("x");
+      const began = (id: string) =>
+        server().notify("turn/started", {
+          threadId,
+          turn: { id, items: [], status: "inProgress" },
+        });
+      if (between) {
+        began("one");
+        const turn = { id: "one", items: [], status: "completed" };
+        const events = session.events();
+        server().notify("turn/completed", { threadId, turn });
+        for await (const { type } of events) if (type === "turnCompleted") break;
+      }
+      const released = session.release();
+      setTimeout(() => began("next"), 50);
+      await released;
+      await rejection(goal.finish());
+      const last = sent(server(), "turn/interrupt", "thread/unsubscribe").slice(-2);
+      assert.deepEqual(last.map(({ method, params }) => [method, params.turnId]), [
+        ["turn/interrupt", "next"],
+        ["thread/unsubscribe", undefined],
+      ]);
+    });
+  });
+}
+
 test("the end of a session costs no script whose prompt waits in line behind its own hook", async () => {
   const slow: Hooks = {
     pre: [{

@@ -215,7 +215,8 @@ export class Goal implements StartedGoal {
       run.ended.then((error) => this.#close({ error }));
     } else {
       this.#endIfTold();
-      if (this.#end === null && !this.#pausing) this.#next = Promise.withResolvers();
+      // The next one may have begun by now.
+      if (this.#end === null && !this.#pausing && this.#active === null) this.#expect();
     }
   }
 
@@ -270,6 +271,7 @@ export class Goal implements StartedGoal {
       if (this.#reopened) await this.#host.reopen(false).catch(() => {});
       if (this.#active !== null) stopped &&= await turns.rest.stopAll();
     } else this.#host.goalLost();
+    this.#settleNext();
     for (const leave of this.#leave.splice(0)) leave();
     this.queue.end();
     const told = "error" in end
@@ -315,7 +317,7 @@ export class Goal implements StartedGoal {
 
   /** Codex begins a turn a moment after it has answered this. */
   async #activate(answer: Promise<unknown>): Promise<void> {
-    this.#next = Promise.withResolvers();
+    this.#expect();
     try {
       await answer;
     } catch (error) {
@@ -327,7 +329,14 @@ export class Goal implements StartedGoal {
   /** Waits for the turn that codex is about to begin: before that it can't be stopped. */
   async #nextTurn(): Promise<void> {
     if (this.#next !== null) await within(this.#next.promise, BEGIN_MS, undefined);
-    this.#next = null;
+    this.#settleNext();
+  }
+
+  /** Codex is about to begin a turn: whoever ends the session has to wait for it, since it would go on unheard. */
+  #expect(): void {
+    this.#settleNext();
+    this.#next = Promise.withResolvers();
+    this.#host.turns.rest.expect(this.#next.promise);
   }
 
   #settleNext(): void {
