@@ -131,11 +131,17 @@ for (const version of CODEX_VERSIONS) {
         onRequest: { approvals: { rules: [changes, leaves] } },
         untrusted,
         hooked: { ...untrusted, hooks },
+        never: { ...untrusted, approvalPolicy: "never", hooks },
       };
       const every = ["read-only", "plan", "ask"];
       const modes: Record<string, string[]> = tries(
-        { onRequest: every, untrusted: every, hooked: every },
-        { onRequest: ["plan"], untrusted: ["read-only", "ask"], hooked: ["plan"] },
+        { onRequest: every, untrusted: every, hooked: every, never: ["read-only", "plan"] },
+        {
+          onRequest: ["plan"],
+          untrusted: ["read-only", "ask"],
+          hooked: ["plan"],
+          never: ["read-only"],
+        },
       );
       for (const [name, profile] of Object.entries(profiles)) {
         const { streams } = serveHere(client, { allowPrivilegedEscalation: true, ...profile });

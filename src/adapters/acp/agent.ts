@@ -13,7 +13,6 @@ import {
   TurnFailedError,
 } from "../../errors/mod.ts";
 import {
-  defined,
   isJsonObject,
   type JsonObject,
   type JsonValue,
@@ -250,16 +249,15 @@ class Agent {
       const { signal: _, approvals, ...profile } = this.#profile;
       let made: AgentSession | null = null;
       const ask: ApprovalHandler = (request, context) =>
-        made?.approve(request, context) ?? { decision: "decline" };
+        this.#modes.asks && made?.approve(request, context) || { decision: "decline" };
       handlerLimits.set(ask, (request) => made?.limit(request));
       const config: SessionConfig = {
         timeoutMs: TIMEOUT_MS,
         ...profile,
         cwd,
         signal,
-        ...(this.#modes.asks
-          ? { approvals: { rules: [], ...approvals, ask } }
-          : defined({ approvals })),
+        // Also where nobody is asked: hooks have codex ask, and rules allow no more than the mode.
+        ...(this.#modes.asks || approvals ? { approvals: { rules: [], ...approvals, ask } } : {}),
       };
       const own = profile.mcpServers ?? {};
       const openWith = (policy: Modes["widest"]) =>

@@ -153,9 +153,9 @@ export class Settings {
     return this.#mode.id;
   }
 
-  /** Whether the mode is one of those beside which there are others that ask. */
+  /** Whether the mode reads, and nobody is asked for more. */
   get reads(): boolean {
-    return this.#modes.asks && this.#mode.turn.approvalPolicy === "never";
+    return /^(?:read-only|plan)$/.test(this.#mode.id);
   }
 
   /** What a turn brings. Under `never` rules would not be heard. */
