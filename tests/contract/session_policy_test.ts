@@ -278,3 +278,20 @@ test("a thread that can't be gone on with stays in the history", async () => {
     assert.ok(!sent.includes("thread/archive") && sent.includes("thread/unsubscribe"), `${sent}`);
   });
 });
+
+test("a session that reads its workspace only has no tools of the login's account, unless it chose them", () =>
+  onFake({}, async ({ client, server, cwd }) => {
+    const rows = [
+      ["all", {}, undefined],
+      ["workspace", {}, false],
+      ["workspace", { "features.apps": true }, true],
+      ["workspace", { features: { apps: true } }, true],
+    ] as const;
+    for (const [reads, config, expected] of rows) {
+      const profile = { cwd, reads, config, allowPrivilegedEscalation: true };
+      // The recorded server knows no profile that limits reads, and is left then.
+      await client.startSession(profile).catch(() => {});
+      const sent = server().received.findLast(({ method }) => method === "thread/start")!;
+      assert.equal(sent.params.config["features.apps"], expected, JSON.stringify([reads, config]));
+    }
+  }));

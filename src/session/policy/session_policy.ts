@@ -101,6 +101,8 @@ export async function decideSessionPolicy(
     ...(Object.keys(mcpServers).length === 0
       ? {}
       : { mcp_optional_startup_grace_ms: MCP_GRACE_MS }),
+    // What the login's account is connected to, such as its mail, is read by tools that nobody is asked about.
+    ...(effective.reads === "workspace" ? { "features.apps": false } : {}),
     ...sessionSettings(settings, {
       cwd: effective.cwd,
       commands: core.config.env?.commands,
