@@ -176,11 +176,12 @@ export class FileVersions {
       ? `${directory}/c${current.chapter + 1}`
       : pagePath(directory, current.chapter, current.page + 1);
     const name = directory.slice(this.#root.length + 1);
+    const meta = encodeMeta(next);
     if (!isNew) this.#assertNoLink(`${name}/c${current.chapter}/p`);
     try {
       await files.makeDirectory(page);
       await files.create(`${page}/text.txt`, encodeUtf8(next.text));
-      await files.create(`${page}/meta.json`, encodeUtf8(encodeMeta(next)));
+      await files.create(`${page}/meta.json`, encodeUtf8(meta));
       await files.syncDirectory(page);
       if (newChapter) {
         await files.create(`${temporary}/taken`, new Uint8Array(0));
@@ -191,13 +192,20 @@ export class FileVersions {
     } catch (error) {
       await ignoringErrors(() => files.removeAll(temporary));
       const now = await this.#position(directory);
-      if (now === null || !samePosition(now, current)) return false;
+      if (now === null || !samePosition(now, current)) {
+        // A disk that machines share tells of a failure when the answer to a rename was lost. Others may save the same.
+        const there = `${newChapter ? `${target}/p/1` : target}/meta.json`;
+        return decodeUtf8(await files.read(there).catch(() => new Uint8Array())) === meta;
+      }
       // Another process's tidying took the temporary directory for a leftover: build it again.
       if (isMissing(error)) return false;
       throw error;
     }
-    await files.syncDirectory(newChapter ? directory : `${directory}/c${current.chapter}/p`);
-    if (isNew) await files.syncDirectory(this.#root);
+    // Where the disk can't promise to keep the name, it is there all the same.
+    await ignoringErrors(async () => {
+      await files.syncDirectory(newChapter ? directory : `${directory}/c${current.chapter}/p`);
+      if (isNew) await files.syncDirectory(this.#root);
+    });
     return true;
   }
 
@@ -274,7 +282,7 @@ async function ignoringErrors(action: () => Promise<unknown>): Promise<void> {
   try {
     await action();
   } catch {
-    // Tidying is never worth failing a save that has succeeded.
+    // Nothing of this is worth failing a save that has succeeded.
   }
 }
 

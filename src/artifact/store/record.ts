@@ -131,7 +131,7 @@ export function metaChange(
   };
 }
 
-/** What stores keep beside the text. */
+/** What stores keep beside the text; no two are the same. */
 export function encodeMeta(artifact: StoredArtifact): string {
   const { title, format, threadId, lastSave } = artifact.meta;
   return JSON.stringify({
@@ -142,6 +142,7 @@ export function encodeMeta(artifact: StoredArtifact): string {
     format,
     threadId,
     lastSave,
+    write: crypto.randomUUID(),
   });
 }
 
