@@ -131,8 +131,7 @@ class Walk {
       // What refers to itself, and what would grow without end, stays without its description.
       if (this.#open.has($ref) || this.#left-- < 1) return { $ref };
       this.#open.add($ref);
-      const at = `$${$ref.slice(1).replaceAll("/", ".")}`;
-      const written = this.node({ ...target, ...beside }, at);
+      const written = this.node({ ...target, ...beside }, path);
       this.#open.delete($ref);
       return written;
     }

@@ -52,6 +52,11 @@ const BROKEN: [string, JsonObject, string][] = [
   ["conditions", object({ a: STRING }, { if: {} }), "$.if"],
   ["allOf", object({ a: { allOf: [object({}), object({})] } }), "$.properties.a.allOf"],
   ["a reference outside", object({ a: { $ref: "https://x.y/z" } }), "$.properties.a.$ref"],
+  [
+    "what stands beside a reference",
+    object({ a: { $ref: "#/$defs/n", nullable: true } }, { $defs: { n: STRING } }),
+    "$.properties.a.nullable",
+  ],
   ["a dangling reference", object({ a: { $ref: "#/$defs/gone" } }), "$.properties.a.$ref"],
   ["an unknown type", object({ a: { type: "date" } }), "$.properties.a.type"],
   ["a list at the root", { type: "array", items: STRING }, "$"],
