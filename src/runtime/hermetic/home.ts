@@ -124,6 +124,8 @@ export function inHome(
     },
     configOverrides: {
       [STORE]: "file",
+      // The login would bring what its account is connected to, such as the user's mail.
+      "features.apps": false,
       ...defined({ [COMMANDS_HOME]: user.home ?? undefined }),
       ...own,
     },

@@ -169,10 +169,17 @@ test("codex lives in its home, its commands in the user's, and what the script s
     },
     configOverrides: {
       cli_auth_credentials_store: "file",
+      // The login's account may be connected to the user's mail.
+      "features.apps": false,
       "shell_environment_policy.set.HOME": "/u",
       model: "m",
     },
   });
+  const chosen = { configOverrides: { "features.apps": true } };
+  assert.equal(
+    inHome(chosen, user, "/h/codex", "/h/home").configOverrides?.["features.apps"],
+    true,
+  );
 });
 
 test("a record that a full disk cuts is not left", async () => {
