@@ -54,7 +54,10 @@ export interface HookToolFacts {
   readonly diff?: string;
   /** The file changes, when they are known. */
   readonly changes?: readonly ProposedChange[];
-  /** The tool's input: arguments of an MCP or dynamic tool. */
+  /**
+   * The tool's input: arguments of an MCP or dynamic tool, the permissions that are asked for, by a command as well, or the host
+   * that a command asks to reach.
+   */
   readonly toolInput?: unknown;
   /** `postToolUse`: how the tool ended, as the server spells it: `completed`, `failed`, `declined`. */
   readonly toolStatus?: string;

@@ -14,7 +14,8 @@ import { parseRequest } from "./parse_request.ts";
 export function toolFacts(request: ApprovalRequest, item: JsonObject | undefined): HookToolInput {
   const known = toolPlace(request.threadId, request.turnId, item);
   switch (request.type) {
-    case "command":
+    case "command": {
+      const more = request.network ?? request.additionalPermissions;
       return {
         ...known,
         toolKind: "command",
@@ -23,7 +24,9 @@ export function toolFacts(request: ApprovalRequest, item: JsonObject | undefined
         ...(request.argv === null ? {} : { argv: plainArgv(request.command) ?? request.argv }),
         ...(request.script === null ? {} : { script: request.script }),
         ...(request.cwd === null ? {} : { cwd: request.cwd }),
+        ...(more === null ? {} : { toolInput: more }),
       };
+    }
     case "fileChange":
       return {
         ...known,

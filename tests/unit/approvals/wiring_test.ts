@@ -19,6 +19,7 @@ import {
   MCP_APPROVAL,
   PATCH,
   PERMISSIONS,
+  requestOf,
   settle,
   THREAD,
   TURN,
@@ -165,6 +166,20 @@ test("a change that became another one while it was judged is not accepted", asy
   const audit = await b.audited();
   assert.deepEqual(replies, declined);
   assert.equal(audit.decidedBy, "library");
+});
+
+test("toolFacts() tells what a command asks for beside being run", () => {
+  const facts = (more: JsonObject) =>
+    toolFacts(requestOf(COMMAND, more as never), undefined).toolInput;
+  assert.equal(facts({}), undefined);
+  const networkApprovalContext = { host: "a.example", protocol: "https" };
+  assert.deepEqual(facts({ command: null, networkApprovalContext }), networkApprovalContext);
+  const fileSystem = { write: ["/etc"] };
+  assert.deepEqual(facts({ additionalPermissions: { fileSystem } }), {
+    network: null,
+    fileSystem,
+    other: false,
+  });
 });
 
 test("toolFacts() tells words without their shell only where these are all that happens", () => {
