@@ -69,6 +69,17 @@ function writtenOut(
     const target = followPointer(root, $ref);
     if (isJsonObject(target)) return writtenOut({ ...target, ...beside }, root, [...open, $ref]);
   }
+  // Codex tells an array without one schema of all its items as one of strings, and refuses a list of them.
+  const { prefixItems, items, ...array } = value;
+  const places = Array.isArray(items) ? items : asList(prefixItems);
+  if (places.length > 0 && places.every(isJsonObject)) {
+    const each = new Map(
+      [...places, items].filter(isJsonObject).map((one) => [JSON.stringify(one), one]),
+    );
+    const [first = {}, ...others] = each.values();
+    const one = others.length === 0 ? first : { anyOf: [first, ...others] };
+    return writtenOut({ ...array, items: one }, root, open);
+  }
   const entries = Object.entries(value).map(([key, each = null]) =>
     [key, key === "$defs" ? each : writtenOut(each, root, open)] as const
   );

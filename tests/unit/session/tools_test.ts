@@ -501,6 +501,20 @@ test("toolSpecsOf() takes schemas of objects, and not the members of one alone",
       { anyOf: [{ $ref: "#" }, { properties }] },
       { type: "object", properties },
     ],
+    // Codex tells places of an array as strings, and takes no list of them.
+    ...["prefixItems", "items"].map((places): [JsonObject, JsonObject] => {
+      const [n, s] = [{ type: "number" }, { type: "string" }];
+      const told = (items: JsonObject) => ({ type: "array", items, maxItems: 2 });
+      return [
+        {
+          properties: {
+            at: { type: "array", [places]: [n, n], maxItems: 2 },
+            pair: { type: "array", [places]: [s, n], maxItems: 2 },
+          },
+        },
+        { type: "object", properties: { at: told(n), pair: told({ anyOf: [s, n] }) } },
+      ];
+    }),
     // Codex before 0.136 tells of a string where a reference is, and of no members at the root.
     [{ $ref: "#/$defs/A", $defs }, { type: "object", $defs }],
     [
