@@ -79,7 +79,7 @@ const TYPES: ReadonlySet<string> = new Set([
 ]);
 
 /** What references may lead to. */
-const NAMED = /^#(?:\/(?:\$defs|definitions)\/[^/]+)?$/;
+const NAMED = /^#(\/(\$defs|definitions)\/[^/]+)?$/;
 
 /**
  * Checks a schema and brings it into the form that the provider takes, as long as its meaning is kept: objects that
@@ -124,8 +124,8 @@ class Walk {
       return this.node({ ...rest, ...single }, memberPath(memberPath(path, "allOf"), 0));
     }
     const { $ref, ...beside } = schema;
-    const goes = (key: string) => ANNOTATIONS.has(key) || CHECKED_AFTERWARDS.has(key);
-    const bare = path !== "$" && Object.keys(beside).every(goes);
+    const bare = path !== "$" &&
+      Object.keys(beside).every((key) => ANNOTATIONS.has(key) || CHECKED_AFTERWARDS.has(key));
     const target = typeof $ref === "string" ? followPointer(this.#root, $ref) : undefined;
     if (typeof $ref === "string" && isJsonObject(target) && !(bare && NAMED.test($ref))) {
       // What refers to itself, and what would grow without end, stays without its description.
