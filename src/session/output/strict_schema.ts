@@ -124,8 +124,8 @@ class Walk {
       return this.node({ ...rest, ...single }, memberPath(memberPath(path, "allOf"), 0));
     }
     const { $ref, ...beside } = schema;
-    const bare = path !== "$" &&
-      Object.keys(beside).every((key) => ANNOTATIONS.has(key) || CHECKED_AFTERWARDS.has(key));
+    const bare = Object.keys(beside)
+      .every((key) => ANNOTATIONS.has(key) || CHECKED_AFTERWARDS.has(key));
     const target = typeof $ref === "string" ? followPointer(this.#root, $ref) : undefined;
     if (typeof $ref === "string" && isJsonObject(target) && !(bare && NAMED.test($ref))) {
       // What refers to itself, and what would grow without end, stays without its description.

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { JsonObject } from "../../../src/json.ts";
+import type { RuntimeConfig } from "../../../src/runtime/config.ts";
 import type { RuntimeCore } from "../../../src/runtime/core.ts";
 import { tellInstructions } from "../../../src/session/thread/instructions.ts";
 import { test } from "../../_harness.ts";
@@ -22,10 +23,10 @@ test("a thread is told instructions that neither its file nor this process knows
   const lines = [{ type: "response_item", payload: message }, turn];
   await writeFile(path, lines.map((line) => `${JSON.stringify(line)}\n`).join(""));
   const told: string[] = [];
-  const core = (version: string) =>
+  const core = (version: string, config: RuntimeConfig = {}) =>
     ({
       server: { version },
-      config: {},
+      config,
       call: (method: string, params: JsonObject) => {
         if (method === "thread/read") return Promise.resolve({ thread: { path } });
         assert.equal(method, "thread/inject_items");
@@ -46,7 +47,11 @@ test("a thread is told instructions that neither its file nor this process knows
   // What was told last counts, and not that the file has it as well.
   await tellInstructions(now, "t3", "t3", old);
   assert.equal(told.length, 2);
+  // The file that another machine names is not this one's.
+  const remote = core("0.169.0", { transport: { type: "websocket", url: "wss://a" } });
+  await tellInstructions(remote, "t5", "t5", old);
+  assert.equal(told.length, 3);
   // Codex that can't be told, or tells by itself.
   await tellInstructions(core("0.116.0"), "t4", "t4", "Be odd.");
-  assert.equal(told.length, 2);
+  assert.equal(told.length, 3);
 });

@@ -129,9 +129,17 @@ const FINE: [string, JsonObject, JsonObject][] = [
     }),
   ],
   [
-    "a pattern that looks ahead, as zod's of an address, is left out",
-    object({ a: { type: "string", pattern: "^(?!\\.)(?:[^@]+)@", format: "email" } }),
-    object({ a: { type: "string", format: "email" } }),
+    "a pattern that looks ahead, as zod's of an address, or behind is left out",
+    object({
+      a: { type: "string", pattern: "^(?!\\.)(?:[^@]+)@", format: "email" },
+      b: { type: "string", pattern: "(?<!a)b" },
+      c: { type: "string", pattern: "(?<b>b)" },
+    }),
+    object({
+      a: { type: "string", format: "email" },
+      b: STRING,
+      c: { type: "string", pattern: "(?<b>b)" },
+    }),
   ],
   [
     "oneOf becomes anyOf",
@@ -170,12 +178,16 @@ const FINE: [string, JsonObject, JsonObject][] = [
   ],
   [
     "what a reference leads to takes its place, where more is said of it",
-    object({ a: { $ref: "#/$defs/n", description: "d", minLength: 1 }, b: { $ref: "#/$defs/n" } }, {
-      $defs: { n: STRING },
-    }),
-    object({ a: { type: "string", description: "d" }, b: { $ref: "#/$defs/n" } }, {
-      $defs: { n: STRING },
-    }),
+    object({
+      a: { $ref: "#/$defs/n", description: "d", minLength: 1 },
+      b: { $ref: "#/$defs/n", description: "e" },
+      c: { $ref: "#/$defs/n", minLength: 1, readOnly: true },
+    }, { $defs: { n: STRING } }),
+    object({
+      a: { type: "string", description: "d" },
+      b: { type: "string", description: "e" },
+      c: { $ref: "#/$defs/n" },
+    }, { $defs: { n: STRING } }),
   ],
   [
     "and at the root, as of a schema with an id",

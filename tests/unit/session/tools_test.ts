@@ -542,6 +542,13 @@ test("toolSpecsOf() takes schemas of objects, and not the members of one alone",
   };
   const grown = { ...long, $defs: { L: { enum: ["x".repeat(200)] } } };
   assert.deepEqual(await specOf(grown), { type: "object", ...grown });
+  // Written out, each of these would be twice as long as the one before.
+  const two = (n: number) => ({
+    properties: { a: { $ref: `#/$defs/${n}` }, b: { $ref: `#/$defs/${n}` } },
+  });
+  const defs = Object.fromEntries(Array.from({ length: 30 }, (_, n) => [n, two((n + 1) % 30)]));
+  const endless = { ...two(0), $defs: defs };
+  assert.deepEqual(Object.keys(await specOf(endless)).sort(), ["$defs", "properties", "type"]);
   for (const [given, told] of taken) assert.deepEqual(await specOf(given), told);
   const refused = [
     properties,

@@ -265,6 +265,9 @@ test("tape: a recording that was cut off within a turn ends the connection, and 
   assert.deepEqual(played(2).at(-1), {
     closed: { exit: null, stderrTail: "The cassette ends in the middle of a turn." },
   });
+  // One that was refused has no end.
+  lines[1] = ["<", { id: 1, error: { code: -1, message: "no" } }];
+  assert.deepEqual(say(played(2)), ["=7"]);
 });
 
 test("tape: answers nobody asked for and news nobody recorded are passed over", () => {

@@ -77,6 +77,22 @@ test("a lease is given up here before anybody else can have it, asked or not", a
   assert.deepEqual(lost, ["s"]);
   assert.equal((await owners.claim("s", "b", 1)).mine, false, "still ours at the engine");
   await leases.close();
+  // Where nobody asks and no renewal is answered, the timer of the renewals looks.
+  const alive = setInterval(() => {}, 60_000);
+  const given = Promise.withResolvers<string>();
+  const unasked = new Leases({
+    owners: {
+      claim: (...args) => owners.claim(...args),
+      release: (...args) => owners.release(...args),
+      renew: () => new Promise(() => {}),
+    },
+    ...{ url: "a", ttlMs: 20, onLost: given.resolve, onError: () => {}, now: () => now },
+  });
+  await unasked.claim("t");
+  now += 20;
+  assert.equal(await given.promise, "t");
+  clearInterval(alive);
+  await unasked.close();
 });
 
 test("what is claimed while it is given up is not given up with it", async () => {
