@@ -497,7 +497,7 @@ test("a store that never answers does not hold close()", async () => {
     const asked = Promise.withResolvers<void>();
     store[method] = () => {
       asked.resolve();
-      return new Promise(() => {});
+      return new Promise<never>(() => {});
     };
     const manager = new ArtifactSessionManager(client, { cwd: "/w", store });
     const running = manager.open("a");
@@ -570,7 +570,7 @@ for (const method of ["load", "save"] as const) {
     const asked = Promise.withResolvers<AbortSignal | undefined>();
     store[method] = (...args: unknown[]) => {
       asked.resolve((args.at(-1) as { signal?: AbortSignal }).signal);
-      return new Promise(() => {});
+      return new Promise<never>(() => {});
     };
     const stop = new AbortController();
     const running = manager.runTask({ type: "docGenerate", artifactId: "a", userGoal: "x" }, {
