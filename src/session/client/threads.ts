@@ -34,7 +34,7 @@ export interface ThreadFilter {
   modelProviders?: readonly string[];
   /** What to sort by, newest first. Default `"created_at"`. */
   sortKey?: "created_at" | "updated_at";
-  /** Threads fetched a request, 1,000 at most. Default 50. */
+  /** Threads fetched a request, 100 at most: codex gives no more. Default 50. */
   pageSize?: number;
   /** Stops the listing; it rejects with the signal's reason. */
   signal?: AbortSignal;
@@ -134,8 +134,8 @@ export interface ReadThreadOptions {
   signal?: AbortSignal;
 }
 
-/** The most threads of a page. */
-const MOST_THREADS = 1000;
+/** The most threads that codex puts into a page (0.104 to 0.169). */
+const MOST_THREADS = 100;
 
 /** Lists threads, fetching page after page. */
 export async function* listThreads(

@@ -124,7 +124,7 @@ test("a page of threads is no larger than what a server takes", async () => {
   for (const filter of [{}, { pageSize: 3 }, { pageSize: 2 ** 40 }, { pageSize: Infinity }]) {
     for await (const { threadId } of listThreads(core, filter)) assert.fail(threadId);
   }
-  assert.deepEqual(limits, [50, 3, 1000, 1000]);
+  assert.deepEqual(limits, [50, 3, 100, 100]);
 });
 
 test("a server that goes round in circles is not followed", async () => {
