@@ -243,8 +243,8 @@ const REFUSALS: Record<Refusal, RegExp> = {
    */
   threadGone:
     /no rollout found|thread not found|thread not loaded|is archived|not materialized|not supported yet|invalid thread id|missing source rollout|failed to read (?:session metadata|thread)|failed to load rollout|rollout .*is empty|empty session file/i,
-  /** The thread is being released; it can be resumed in a moment: `thread/resume`. 0.106 to 0.120. */
-  threadClosing: /\bis closing; retry thread\/resume\b/,
+  /** The thread is being released; it can be resumed in a moment: `thread/resume`. 0.106 to 0.169. */
+  threadClosing: /\bis closing; retry\b/,
   /**
    * The thread has just been released: `thread/name/set`, `thread/archive`; the same words for one that never was. 0.169.
    */

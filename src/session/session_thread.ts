@@ -329,7 +329,7 @@ export class SessionThread {
       settle: (what, profile) => this.settings.settle(this.threadId, what, profile),
       reopen: async (goals) => (await anew()).reopen(this.connection, this, goals),
       stopAgents: () => this.gate.stopSubAgents(),
-      goalLost: () => void (this.connection.goalLost = true),
+      goalLost: () => void Object.assign(this.connection, { goalLost: true, goals: false }),
       count: (tokens) => this.ledger.add(tokens),
       openCopy: (opening, config, counted) =>
         openCopy(

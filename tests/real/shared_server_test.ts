@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { dirname } from "node:path";
 import {
+  ConnectionClosedError,
   SessionClosedError,
   ThreadInUseError,
   TurnInterruptedError,
@@ -13,7 +14,7 @@ import { script } from "../../src/testing/mod.ts";
 import { codexes } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { inWorld, rejection, SOON_MS, within, type World } from "./_session_world.ts";
-import { listen } from "./websocket_world.ts";
+import { listen, wireTo } from "./websocket_world.ts";
 
 const tokens = script.usage({ inputTokens: 10, outputTokens: 3 });
 
@@ -215,3 +216,44 @@ for (const version of codexes("0.169.0", "0.145.0")) {
       assert.equal((await goal.finish()).status, "budgetLimited");
     }));
 }
+
+test("a goal whose connection is lost as it begins goes on or is told as lost, and the session goes on", () =>
+  inWorld("0.169.0", async (world) => {
+    const server = await listen(world.model, dirname(world.cwd), {
+      open: true,
+      version: "0.169.0",
+    });
+    const wire = await wireTo(server.url);
+    let cuts = false;
+    const client = await Client.connect({
+      transport: { type: "websocket", url: wire.url },
+      restart: { type: "onCrash", baseDelayMs: 10 },
+      // Before the turn is told.
+      eventLog: {
+        write: ({ method, kind }) => {
+          if (method !== "thread/goal/set" || kind !== "response" || !cuts) return;
+          cuts = false;
+          wire.cut();
+        },
+      },
+    });
+    try {
+      for (const _ of [1, 2, 3]) {
+        const session = await client.startSession({ cwd: world.cwd });
+        const works = world.prompt((_, round) =>
+          round === 1 ? [script.toolCall("update_goal", { status: "complete" })] : "at work"
+        );
+        cuts = true;
+        const goal = await session.startGoal(works);
+        const ended = goal.finish().then(({ status }) => status, (error: unknown) => error);
+        const how = await within(SOON_MS, "the goal", ended);
+        assert.ok(how === "complete" || how instanceof ConnectionClosedError, `${how}`);
+        assert.equal((await session.ask("next")).assistantText, "You said: next");
+        await session.close();
+      }
+    } finally {
+      await client.shutdown();
+      await wire.close();
+      await server.close();
+    }
+  }));

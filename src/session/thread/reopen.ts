@@ -18,7 +18,7 @@ async function attach(
   connection: ThreadConnection,
   session: ConnectedSession,
   method: "thread/start" | "thread/resume",
-  goals: boolean = session.settings.profile.goals,
+  goals: boolean = connection.goals || session.settings.profile.goals,
 ): Promise<void> {
   const result = await session.settings.open(method, connection.threadId, goals);
   if (method === "thread/start") adopt(connection, session, result);
@@ -82,6 +82,7 @@ export function reopen(
   session: ConnectedSession,
   goals: boolean,
 ): Promise<void> {
+  connection.goals = goals;
   const reopened = leaveAndResume(connection, session, goals);
   connection.reopened = reopened.catch(() => {});
   return reopened;
@@ -149,7 +150,9 @@ export async function restoreThread(
       await resumeWithoutGoal(parts.core, threadId, resume, session.ended.signal);
       connection.goalLost = false;
     } else {
-      await attach(connection, session, unused ? "thread/start" : "thread/resume").catch(
+      const method = unused ? "thread/start" : "thread/resume";
+      // A server that works on closes it when nobody is connected.
+      await whenClosed(() => attach(connection, session, method), session.ended.signal).catch(
         async (error) => {
           // Its only turns were sent to a server that was dead, or tells of them in no history yet.
           if (connection.hadTurn || parts.attached || !isRefusal(error, "threadGone")) throw error;
@@ -158,6 +161,8 @@ export async function restoreThread(
         },
       );
     }
+    // Who waits for a turn of the last one waits for nothing.
+    if (threadId !== connection.threadId) session.foreign.connectionLost(lostBy);
     await turns.rest.resume(lostBy);
   } catch (error) {
     // When this server ended as well, the next one is tried, or the end is told to everyone.

@@ -63,6 +63,8 @@ export class ThreadConnection {
   reopened: Promise<void> = Promise.resolve();
   /** Whether the server was lost in the middle of a goal that is over for its caller. */
   goalLost = false;
+  /** Whether it was opened with goals for the one that is worked on. */
+  goals = false;
   readonly #session: ConnectedSession;
   readonly #routes: (() => void)[] = [];
   /** Whether the server has closed the thread, or tells nothing more of it. */
