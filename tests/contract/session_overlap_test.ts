@@ -61,6 +61,14 @@ test("what is asked after a change of the settings runs with it, also while both
   });
 });
 
+test("a prompt runs with the effort that settings of the client name", async () => {
+  const client = { configOverrides: { model_reasoning_effort: "low" } };
+  await onFake({ client }, async ({ session, server }) => {
+    await session.ask("first");
+    assert.equal(sent(server(), "turn/start")[0]!.params.effort, "low");
+  });
+});
+
 test("a review says what it runs with where it is not certain what the thread has", async () => {
   const updates: string[] = [];
   let refused: FakeRpcError | null = null;

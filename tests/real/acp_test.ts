@@ -26,7 +26,9 @@ function versions(
 }
 
 versions("an editor converses, chooses, stops, and comes back", async (world, version) => {
-  const client = await world.connect({ approvalTimeoutMs: 60_000 });
+  const client = await world.connect({ approvalTimeoutMs: 60_000 }, {
+    configOverrides: { model_reasoning_effort: "low" },
+  });
   const { streams, served } = serveHere(client, { allowPrivilegedEscalation: true });
   const editor = await Editor.open(streams);
   const { cwd } = world;
@@ -45,6 +47,7 @@ versions("an editor converses, chooses, stops, and comes back", async (world, ve
     "workspace-write",
   ]);
   assert.deepEqual(configOptions?.map(({ id }) => id), ["mode", "model", "effort"]);
+  assert.equal(configOptions.at(-1)!.currentValue, "low");
   await editor.until(() => editor.told("available_commands_update").length > 0);
 
   // Thought, command, plan, message.

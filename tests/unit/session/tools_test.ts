@@ -515,6 +515,21 @@ test("toolSpecsOf() takes schemas of objects, and not the members of one alone",
         { type: "object", properties: { at: told(n), pair: told({ anyOf: [s, n] }) } },
       ];
     }),
+    [
+      {
+        properties: {
+          rest: { prefixItems: [string], items: { type: "number" } },
+          any: { prefixItems: [string, true] },
+        },
+      },
+      {
+        type: "object",
+        properties: {
+          rest: { items: { anyOf: [string, { type: "number" }] } },
+          any: { prefixItems: [string, true] },
+        },
+      },
+    ],
     // Codex before 0.136 tells of a string where a reference is, and of no members at the root.
     [{ $ref: "#/$defs/A", $defs }, { type: "object", $defs }],
     [
