@@ -31,7 +31,7 @@ export interface TreeFiles {
   readLink(path: string): Promise<string>;
   /** Makes a link. Deno wants all of `--allow-read` and `--allow-write` for it. */
   makeLink(target: string, path: string): Promise<void>;
-  /** The content of the very file that `expected` is; `null` when something else is there now, or it has another size. */
+  /** The content of the very file that `expected` is; `null` when something else is there now, or it was changed meanwhile. */
   readExpected(path: string, expected: TreeEntry): Promise<Uint8Array | null>;
   /** Writes a file that must not exist, for its owner only; with `sync` it returns when the disk has it. */
   writeNew(path: string, bytes: Uint8Array, sync: boolean): Promise<void>;
@@ -67,11 +67,14 @@ export function treeFilesHere(): TreeFiles | null {
 const PERMISSIONS = 0o777;
 const OWNER_ONLY = 0o600;
 
-/** Reads exactly `size` bytes; `null` when there are fewer or more. */
+/** Reads exactly what is expected; `null` when it is not there, or not the same any more once it is read. */
 async function readWhole(
-  size: number,
+  expected: TreeEntry,
+  look: () => Promise<TreeEntry>,
   read: (into: Uint8Array) => Promise<number>,
 ): Promise<Uint8Array | null> {
+  if (!isSame(await look(), expected)) return null;
+  const { size } = expected;
   // One byte of room tells that there are more.
   const bytes = new Uint8Array(size + 1);
   let at = 0;
@@ -80,7 +83,7 @@ async function readWhole(
     if (count === 0) break;
     at += count;
   }
-  return at === size ? bytes.subarray(0, size) : null;
+  return at === size && isSame(await look(), expected) ? bytes.subarray(0, size) : null;
 }
 
 /** Uses an open file and closes it, whatever happens. */
@@ -143,10 +146,12 @@ function onDeno(): TreeFiles {
     readLink: (path) => Deno.readLink(path),
     makeLink: (target, path) => Deno.symlink(target, path),
     readExpected: (path, expected) =>
-      withOpen(Deno.open(path), async (file) => {
-        if (!isSame(toEntry(await file.stat()), expected)) return null;
-        return await readWhole(expected.size, async (into) => await file.read(into) ?? 0);
-      }),
+      withOpen(Deno.open(path), (file) =>
+        readWhole(
+          expected,
+          async () => toEntry(await file.stat()),
+          async (into) => await file.read(into) ?? 0,
+        )),
     writeNew: (path, bytes, sync) =>
       fillNew(
         Deno.open(path, { write: true, createNew: true, mode: OWNER_ONLY }),
@@ -248,13 +253,12 @@ function onNode(fs: NodeFs, constants: Record<string, number>): TreeFiles {
     readLink: (path) => fs.readlink(path),
     makeLink: (target, path) => fs.symlink(target, path),
     readExpected: (path, expected) =>
-      withOpen(fs.open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK), async (file) => {
-        if (!isSame(toEntry(await file.stat()), expected)) return null;
-        return await readWhole(
-          expected.size,
+      withOpen(fs.open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK), (file) =>
+        readWhole(
+          expected,
+          async () => toEntry(await file.stat()),
           async (into) => (await file.read(into, 0, into.length)).bytesRead,
-        );
-      }),
+        )),
     writeNew: (path, bytes, sync) =>
       fillNew(
         fs.open(path, "wx", OWNER_ONLY),

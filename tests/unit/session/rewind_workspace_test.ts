@@ -16,6 +16,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { execFileSync } from "node:child_process";
+import { open } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
 import { test } from "../../_harness.ts";
@@ -374,6 +375,67 @@ test("what somebody changes while it is taken back is theirs", async () => {
   assert.equal(readFileSync(join(b.root, "b.txt"), "utf8"), "somebody else");
   assert.equal(readFileSync(join(b.root, "made.txt"), "utf8"), "somebody else");
 });
+
+test("directories that let their owner change nothing in them are no obstacle, and stay such ones", async () => {
+  await using b = await box();
+  b.put("edited/a.txt", "a");
+  b.put("closed/b.txt", "b");
+  chmodSync(join(b.root, "closed"), 0o555);
+  const before = b.all();
+  const files = (await treeFiles())!;
+  // Root may write everywhere.
+  const refuse = (path: string) => {
+    if ((statSync(join(path, "..")).mode & 0o200) !== 0) return;
+    throw Object.assign(new Error("EACCES"), { code: "EACCES" });
+  };
+  const w = await Workspace.open({
+    ...files,
+    writeNew: async (path, ...rest) => (refuse(path), await files.writeNew(path, ...rest)),
+    removeDirectory: async (path) => (refuse(path), await files.removeDirectory(path)),
+  }, { root: b.root, home: join(b.root, "..", "home") });
+  const tree = await w.record(undefined);
+  chmodSync(join(b.root, "closed"), 0o755);
+  b.put("edited/a.txt", "changed");
+  b.put("closed/b.txt", "changed");
+  b.put("mod/x/y/go.mod", "made");
+  for (const path of ["edited", "closed", "mod/x/y", "mod/x", "mod"]) {
+    chmodSync(join(b.root, path), 0o555);
+  }
+  const { skipped } = await w.restore(tree, null, nothing, undefined);
+  assert.deepEqual(skipped, []);
+  assert.deepEqual(b.all(), before);
+  assert.equal(statSync(join(b.root, "closed")).mode & 0o777, 0o555);
+  chmodSync(join(b.root, "closed"), 0o755);
+});
+
+test("a file that is written while it is read is not kept half as it was", async () => {
+  await using b = await box();
+  const path = join(b.root, "a.txt");
+  b.put("a.txt", "aaaa");
+  const files = (await treeFiles())!;
+  const expected = (await files.entry(path))!;
+  const handle = await open(path, "r");
+  await handle.close();
+  const host = (globalThis as { Deno?: { FsFile: { prototype: Reader } } }).Deno;
+  const reader: Reader = host?.FsFile.prototype ?? Object.getPrototypeOf(handle);
+  const { read } = reader;
+  reader.read = async function (...args) {
+    const result = await read.apply(this, args);
+    writeFileSync(path, "abab");
+    utimesSync(path, new Date(0), new Date(0));
+    return result;
+  };
+  try {
+    assert.equal(await files.readExpected(path, expected), null);
+  } finally {
+    reader.read = read;
+  }
+  assert.equal((await files.readExpected(path, (await files.entry(path))!))?.length, 4);
+});
+
+interface Reader {
+  read(...args: unknown[]): Promise<unknown>;
+}
 
 test("what is too large, or no file, is told and left as it is", async () => {
   await using b = await box();

@@ -37,11 +37,17 @@ export async function restoreTree(
   const made = new Set(
     steps.filter((step) => !step.do.startsWith("remove")).map(({ path }) => path),
   );
+  /** What directories were that let their owner change nothing in them, such as those of Go's modules. */
+  const opened: Map<string, TreeEntry> = new Map();
   for (const [index, step] of steps.entries()) {
     await beforeStep(step, index);
     let why: string | null;
+    const attempt = () => doStep(recorder, step, draftOf(step.path, name, index), unlinked);
     try {
-      why = await doStep(recorder, step, draftOf(step.path, name, index), unlinked);
+      why = await attempt().catch(async (error) => {
+        if (!await openDirectory(recorder, parentOf(step.path), opened)) throw error;
+        return await attempt();
+      });
       if (why === null && step.do !== "setMode" && step.was?.id) unlinked.add(step.was.id);
       // What had to go before something else took its place: the later step tells.
       if (why === CHANGED && step.do.startsWith("remove") && made.has(step.path)) why = null;
@@ -50,8 +56,33 @@ export async function restoreTree(
     }
     if (why !== null) skipped.push({ path: step.path, why });
   }
+  const set = new Set(steps.map((step) => step.do === "setMode" && step.path));
+  for (const [path, { mode, id }] of opened) {
+    const at = `${recorder.root}/${path}`;
+    const now = await recorder.files.entry(at).catch(() => null);
+    if (!set.has(path) && now?.id === id) await recorder.files.setMode(at, mode).catch(() => {});
+  }
   return skipped;
 }
+
+/** Lets its owner change what is in a directory; whether that was not so before. */
+async function openDirectory(
+  { files, root }: Recorder,
+  path: string,
+  opened: Map<string, TreeEntry>,
+): Promise<boolean> {
+  const at = `${root}/${path}`;
+  const entry = await files.entry(at);
+  if (entry === null || opened.has(path) || (entry.mode & OWNER_CHANGES) === OWNER_CHANGES) {
+    return false;
+  }
+  if (!await isReal(files, root, path)) return false;
+  opened.set(path, entry);
+  await files.setMode(at, entry.mode | OWNER_CHANGES);
+  return true;
+}
+
+const OWNER_CHANGES = 0o300;
 
 function draftOf(path: string, name: string, index: number): string {
   const parent = parentOf(path);
