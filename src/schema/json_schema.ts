@@ -325,6 +325,12 @@ function typeName(value: JsonValue): string {
   return Array.isArray(value) ? "array" : typeof value;
 }
 
+/** The type of these values, or the list of their types. */
+export function typesOf(values: readonly JsonValue[]): JsonValue {
+  const types = [...new Set(values.map(typeName))];
+  return types.length === 1 ? types[0]! : types;
+}
+
 function hasDoubles(values: JsonValue[], all: Check): boolean {
   // Equal objects may have their keys in any order.
   const sorted = (_key: string, value: JsonValue): JsonValue => {

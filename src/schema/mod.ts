@@ -2,4 +2,4 @@
  * JSON Schemas: what fits them.
  * @module
  */
-export { followPointer, unchecked, validateAgainstSchema } from "./json_schema.ts";
+export { followPointer, typesOf, unchecked, validateAgainstSchema } from "./json_schema.ts";

@@ -4,7 +4,7 @@
  */
 import { InvalidArgumentError } from "../../errors/mod.ts";
 import { asList, isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
-import { followPointer, unchecked } from "../../schema/mod.ts";
+import { followPointer, typesOf, unchecked } from "../../schema/mod.ts";
 import { convert, isStandardSchema } from "../output/convert_schema.ts";
 import type { DynamicTool } from "../prompt/tools.ts";
 import type { ToolSpec } from "./tool_server.ts";
@@ -35,10 +35,13 @@ function toolSchema(name: string, { inputSchema }: DynamicTool): JsonObject {
   const { schema, problem } = isPlain
     ? { schema: inputSchema as JsonObject, problem: null }
     : convert(inputSchema);
+  const most = 2 * JSON.stringify(schema).length + GROWTH;
+  const open = ["#"];
+  const written = () => schema && writtenOut(schema, schema, open) as JsonObject;
+  let told = written();
+  // What would grow much by it keeps more of its references.
+  while (JSON.stringify(told).length > most && open.push("") <= MOST_OPEN) told = written();
   // Providers want the type, and codex 0.104 would take a string where there is none.
-  const whole = schema && writtenOut(schema, schema) as JsonObject;
-  // What would grow much by it is told as it is.
-  const told = JSON.stringify(whole).length > 2 * JSON.stringify(schema).length ? schema : whole;
   if (told !== null && isOfObject(told)) return { type: "object", ...withoutChoice(told) };
   throw new InvalidArgumentError("tools", {
     argument,
@@ -52,6 +55,8 @@ function toolSchema(name: string, { inputSchema }: DynamicTool): JsonObject {
 
 /** How many references in one another are written out, the root's own included. */
 const MOST_OPEN = 4;
+/** By how many characters a schema may grow by it, beyond twice its size. */
+const GROWTH = 4_000;
 
 /**
  * What a reference leads to in its place, but for one within itself: codex before 0.136 tells the model of a string there, and of
@@ -60,28 +65,35 @@ const MOST_OPEN = 4;
 function writtenOut(
   value: JsonValue,
   root: JsonObject,
-  open: readonly string[] = ["#"],
+  open: readonly string[],
 ): JsonValue {
   if (Array.isArray(value)) return value.map((each) => writtenOut(each, root, open));
   if (!isJsonObject(value)) return value;
   const { $ref, ...beside } = value;
-  if (typeof $ref === "string" && !open.includes($ref) && open.length < MOST_OPEN) {
+  if (
+    typeof $ref === "string" && !open.includes($ref) && (open.length < MOST_OPEN || value === root)
+  ) {
     const target = followPointer(root, $ref);
     if (isJsonObject(target)) return writtenOut({ ...target, ...beside }, root, [...open, $ref]);
   }
   // Codex tells an array without one schema of all its items as one of strings, and refuses a list of them.
-  const { prefixItems, items, ...array } = value;
+  const { prefixItems, items, additionalItems, ...array } = value;
   const places = Array.isArray(items) ? items : asList(prefixItems);
   if (places.length > 0 && places.every(isJsonObject)) {
     const each = new Map(
-      [...places, items].filter(isJsonObject).map((one) => [JSON.stringify(one), one]),
+      [...places, items, additionalItems].filter(isJsonObject)
+        .map((one) => [JSON.stringify(one), one]),
     );
     const [first = {}, ...others] = each.values();
     const one = others.length === 0 ? first : { anyOf: [first, ...others] };
     return writtenOut({ ...array, items: one }, root, open);
   }
+  // So it tells values without a type. A member may be called `const`.
+  const { type, const: only } = value;
+  const choices = /^[nb]/.test(typeof only) ? [only!] : asList(value["enum"]);
+  if (type === undefined && choices.length > 0) return { type: typesOf(choices), ...value };
   const entries = Object.entries(value).map(([key, each = null]) =>
-    [key, key === "$defs" ? each : writtenOut(each, root, open)] as const
+    [key, writtenOut(each, root, key === "$defs" ? new Array(MOST_OPEN) : open)] as const
   );
   return Object.fromEntries(entries);
 }

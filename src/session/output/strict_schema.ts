@@ -5,7 +5,7 @@
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import type { OutputIssue } from "../../errors/mod.ts";
 import { memberPath } from "../../check/mod.ts";
-import { followPointer } from "../../schema/mod.ts";
+import { followPointer, typesOf } from "../../schema/mod.ts";
 
 /** A schema as the provider takes it, or what stands in the way. */
 export interface StrictSchema {
@@ -285,15 +285,4 @@ function isObjectType(type: JsonValue | undefined): boolean {
 
 function isArrayType(type: JsonValue | undefined): boolean {
   return type === "array" || (Array.isArray(type) && type.includes("array"));
-}
-
-function typesOf(values: JsonValue[]): JsonValue {
-  const types = [
-    ...new Set(
-      values.map((value) =>
-        value === null ? "null" : Array.isArray(value) ? "array" : typeof value
-      ),
-    ),
-  ];
-  return types.length === 1 ? types[0]! : types;
 }

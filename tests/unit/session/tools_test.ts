@@ -530,6 +530,31 @@ test("toolSpecsOf() takes schemas of objects, and not the members of one alone",
         },
       },
     ],
+    [
+      {
+        properties: { list: { items: [{ type: "string" }], additionalItems: { type: "number" } } },
+      },
+      {
+        type: "object",
+        properties: { list: { items: { anyOf: [{ type: "string" }, { type: "number" }] } } },
+      },
+    ],
+    // So it tells values that have no type.
+    [
+      { properties: { a: { enum: [1, 2] }, b: { const: true }, c: { enum: ["x", null] } } },
+      {
+        type: "object",
+        properties: {
+          a: { type: "number", enum: [1, 2] },
+          b: { type: "boolean", const: true },
+          c: { type: ["string", "null"], enum: ["x", null] },
+        },
+      },
+    ],
+    [
+      { properties: { const: { type: "string" }, enum: { type: "number" } } },
+      { type: "object", properties: { const: { type: "string" }, enum: { type: "number" } } },
+    ],
     // Codex before 0.136 tells of a string where a reference is, and of no members at the root.
     [{ $ref: "#/$defs/A", $defs }, { type: "object", $defs }],
     [
@@ -555,8 +580,12 @@ test("toolSpecsOf() takes schemas of objects, and not the members of one alone",
   const long = {
     properties: Object.fromEntries("abcdef".split("").map((name) => [name, { $ref: "#/$defs/L" }])),
   };
-  const grown = { ...long, $defs: { L: { enum: ["x".repeat(200)] } } };
-  assert.deepEqual(await specOf(grown), { type: "object", ...grown });
+  const n = { type: "number" };
+  const grown = (items: JsonValue) => ({
+    ...long,
+    $defs: { L: { type: "array", items, description: "x".repeat(2_000) } },
+  });
+  assert.deepEqual(await specOf(grown([n, n])), { type: "object", ...grown(n) });
   // Written out, each of these would be twice as long as the one before.
   const two = (n: number) => ({
     properties: { a: { $ref: `#/$defs/${n}` }, b: { $ref: `#/$defs/${n}` } },
