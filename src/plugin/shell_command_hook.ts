@@ -53,7 +53,8 @@ const SHELL_HOOK = shape<ShellCommandHookOptions>({
 });
 
 /**
- * Runs a program as a pre-hook, a post-hook or both. It gets the {@linkcode HookContext} as one line of JSON on stdin.
+ * Runs a program as a pre-hook, a post-hook or both. It gets the {@linkcode HookContext} as one line of JSON on stdin,
+ * without the bytes of attachments.
  *
  * In a pre phase it answers by its exit status: `0` with nothing (or `{}`) on stdout continues, `0` with a
  * {@linkcode HookAction} as JSON does that, `2` blocks with the `reason` of the JSON it printed, else with what it

@@ -18,10 +18,20 @@ export interface ProgramEnd {
   stderr: string;
 }
 
-/** The context as one line of JSON. Times are ISO 8601, an error is its name, code and message. */
+/**
+ * The context as one line of JSON. Times are ISO 8601, an error is its name, code and message. The bytes of attachments are left
+ * out: as JSON those of a photo take seconds.
+ */
 export function contextJson(context: HookContext): string {
-  const { error, ...rest } = context;
-  return `${JSON.stringify(error === undefined ? rest : { ...rest, error: plainError(error) })}\n`;
+  const { error, attachments, ...rest } = context;
+  const told = {
+    ...rest,
+    attachments: attachments?.map((one) =>
+      typeof one === "string" ? one : { ...one, data: undefined }
+    ),
+    error: error === undefined ? undefined : plainError(error),
+  };
+  return `${JSON.stringify(told)}\n`;
 }
 
 function plainError(error: unknown): Record<string, string> {

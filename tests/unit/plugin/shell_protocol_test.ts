@@ -47,13 +47,14 @@ test("only the end of a long stderr is kept", () => {
   });
 });
 
-test("contextJson() is one line with ISO time and a plain error", () => {
+test("contextJson() is one line with ISO time and a plain error, without bytes", () => {
   const text = contextJson({
     phase: "postTurn",
     correlationId: "hk-1",
     at: new Date(0),
     metadata: { a: 1 },
     prompt: "two\nlines",
+    attachments: ["a.md", { type: "image", data: new Uint8Array(9), mimeType: "image/png" }],
     status: "error",
     error: new SessionClosedError("gone"),
   });
@@ -64,6 +65,7 @@ test("contextJson() is one line with ISO time and a plain error", () => {
     at: "1970-01-01T00:00:00.000Z",
     metadata: { a: 1 },
     prompt: "two\nlines",
+    attachments: ["a.md", { type: "image", mimeType: "image/png" }],
     status: "error",
     error: { name: "SessionClosedError", code: "sessionClosed", message: "gone" },
   });
