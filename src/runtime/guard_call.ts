@@ -2,7 +2,9 @@
  * Raw requests, each judged before it is sent.
  * @module
  */
-import { isRemote } from "./defaults.ts";
+import { longTimeout } from "../async.ts";
+import { RequestTimeoutError } from "../errors/mod.ts";
+import { DEFAULTS, isRemote } from "./defaults.ts";
 import type { JsonValue } from "../json.ts";
 import {
   hostProbe,
@@ -13,7 +15,7 @@ import {
 } from "../permissions/mod.ts";
 import { currentDirectory } from "../platform/mod.ts";
 import { supports } from "../protocol/mod.ts";
-import { encode } from "../rpc/mod.ts";
+import { type CallOptions, encode } from "../rpc/mod.ts";
 import type { RuntimeCore } from "./core.ts";
 
 /** What the caller of a raw request agreed to. */
@@ -52,6 +54,34 @@ export function guardCall<T, Consent extends CallConsent>(
   }
   judgeCall(gateMethod, core, method, params, consent);
   return send(core, method, params, consent);
+}
+
+/** Judges a raw request, and calls the server. */
+export function guardRequest(
+  core: RuntimeCore,
+  method: string,
+  params: JsonValue | undefined,
+  options: (CallConsent & CallOptions) | undefined,
+): Promise<JsonValue> {
+  return guardCall(core, method, params, options, callInTime);
+}
+
+/** Its time begins now, also where it waits for the next server. */
+function callInTime(
+  core: RuntimeCore,
+  method: string,
+  params: JsonValue | undefined,
+  options: CallOptions = {},
+): Promise<JsonValue> {
+  if (core.state !== "restarting") return core.call(method, params, options);
+  const { signal, timeoutMs = core.config.requestTimeoutMs ?? DEFAULTS.requestTimeoutMs } = options;
+  const late = new AbortController();
+  const cancel = longTimeout(
+    () => late.abort(new RequestTimeoutError(method, timeoutMs)),
+    timeoutMs,
+  );
+  const either = AbortSignal.any([late.signal, signal ?? late.signal]);
+  return core.call(method, params, { ...options, signal: either }).finally(cancel);
 }
 
 function copyOf(method: string, params: JsonValue): JsonValue {

@@ -23,7 +23,7 @@ import { EVENT_FILTER, RUNTIME_CONFIG } from "./config_shape.ts";
 import type { RuntimeCore } from "./core.ts";
 import { coreOf, setCore } from "./core_of.ts";
 import type { EventEnvelope } from "./log/event_envelope.ts";
-import type { guardCall } from "./guard_call.ts";
+import type { guardRequest } from "./guard_call.ts";
 import type { readLog } from "./log/log_reader.ts";
 import type {
   ConnectionState,
@@ -71,13 +71,13 @@ const REQUEST_OPTIONS: Shape = shape<RequestOptions>({
  */
 export class Runtime implements AsyncDisposable {
   /** Loaded with the first connection, as all that speaks with codex. */
-  readonly #guardCall: typeof guardCall;
+  readonly #guardRequest: typeof guardRequest;
   readonly #readLog: typeof readLog;
 
-  private constructor(core: RuntimeCore, guard: typeof guardCall, read: typeof readLog) {
+  private constructor(core: RuntimeCore, guard: typeof guardRequest, read: typeof readLog) {
     if (read === undefined) refuseNew("Runtime.spawn");
     setCore(this, core);
-    this.#guardCall = guard;
+    this.#guardRequest = guard;
     this.#readLog = read;
   }
 
@@ -89,12 +89,12 @@ export class Runtime implements AsyncDisposable {
    */
   static async spawn(config: RuntimeConfig = {}): Promise<Runtime> {
     const given = takeOptions("Runtime.spawn", config, RUNTIME_CONFIG);
-    const [{ spawnCore }, { guardCall }, { readLog }] = await Promise.all([
+    const [{ spawnCore }, { guardRequest }, { readLog }] = await Promise.all([
       import("./spawn.ts"),
       import("./guard_call.ts"),
       import("./log/log_reader.ts"),
     ]);
-    return new Runtime(await spawnCore(given), guardCall, readLog);
+    return new Runtime(await spawnCore(given), guardRequest, readLog);
   }
 
   /** What the server said of itself. */
@@ -124,7 +124,7 @@ export class Runtime implements AsyncDisposable {
       checkArgument("request", "method", method, METHOD);
       checkOptions("request", options, REQUEST_OPTIONS);
       const threadId = threadIdIn(params);
-      const answer = this.#guardCall(core, method, params, options, send);
+      const answer = this.#guardRequest(core, method, params, options);
       if (typeof threadId === "string") {
         core.routes.get(threadId)?.asked?.(method, params as JsonObject, answer);
       }
@@ -189,15 +189,6 @@ export class Runtime implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.shutdown();
   }
-}
-
-function send(
-  core: RuntimeCore,
-  method: string,
-  params: JsonValue | undefined,
-  options: RequestOptions | undefined,
-): Promise<JsonValue> {
-  return core.call(method, params, options);
 }
 
 function threadIdIn(params: JsonValue | undefined): JsonValue | undefined {

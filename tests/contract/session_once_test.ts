@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import {
   MessageTooLargeError,
+  RequestTimeoutError,
   SessionClosedError,
   ThreadInUseError,
   TurnInterruptedError,
@@ -484,6 +485,8 @@ test("a notification that is sent while there is no server goes to the next one"
       if ((message as { state?: string } | undefined)?.state === "restarting") break;
     }
     const told = runtime.notify("some/notification", { any: 1 });
+    const late = await rejection(runtime.request("model/list", {}, { timeoutMs: 5 }));
+    assert.ok(late instanceof RequestTimeoutError, `${late}`);
     gate.resolve();
     await told;
     assert.equal((await servers[1]!.waitForMethod("some/notification")).params.any, 1);
