@@ -178,6 +178,14 @@ export class FakeServer {
       case "thread/unsubscribe":
         if (this.dialect === "0.104") return this.send(unknownMethod(message));
         return this.send({ id, result: { status: "unsubscribed" } });
+      case "hooks/list":
+        // As 0.169 tells of a home without hooks.
+        return this.send({
+          id,
+          result: {
+            data: [{ cwd: params.cwds[0], hooks: [], warnings: [], errors: [] }],
+          },
+        });
       case "turn/start":
         return this.#startTurn(message);
       case "turn/steer":

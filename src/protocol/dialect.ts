@@ -26,6 +26,7 @@ export type Feature =
   | "workspaceReads"
   | "docsNeedTrust"
   | "rulesNeedTrust"
+  | "listsHooks"
   | "docsInReads"
   | "skillsInReads"
   | "deniedRootHolds"
@@ -108,6 +109,8 @@ const FEATURES: Record<Feature, { since?: string; until?: string }> = {
    * tell of no reason that keeps them from it.
    */
   rulesNeedTrust: { since: "0.125.0" },
+  /** Tells the hooks of its configuration, and takes switches for single ones. 0.125 does not. */
+  listsHooks: { since: "0.130.0" },
   /** Reads an `AGENTS.md` only where its permission profile lets commands read. 0.145 reads any, also through links. */
   docsInReads: { since: "0.150.0" },
   /** Follows no link among a project's skills to where commands may not read; 0.163 does, between not tried. */

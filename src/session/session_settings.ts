@@ -183,10 +183,11 @@ export class SessionSettings {
     const { effective } = this.#decide(profile);
     const given = this.kept.size + this.agents.size + effective.rulesFiles.length;
     const isOther = reachOf(effective) !== reachOf(this.sent);
-    if (!left && given === 0 && !isOther && !reachesNetwork(effective.sandbox)) return;
+    const session = this.#decided.effective;
+    const asks = session.approvalPolicy === "never" && effective.approvalPolicy !== "never";
+    if (!left && given === 0 && !isOther && !asks && !reachesNetwork(effective.sandbox)) return;
     const { admitTurn } = await import("./policy/codex_setup.ts");
     const watched = hasToolHooks(this.hooksOf(profile)) && !profile.allowRulesFiles;
-    const session = this.#decided.effective;
     await admitTurn(this.#core, this, { threadId, effective, session, watched, left });
   }
 

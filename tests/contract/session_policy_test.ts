@@ -295,3 +295,43 @@ test("a session that reads its workspace only has no tools of the login's accoun
       assert.equal(sent.params.config["features.apps"], expected, JSON.stringify([reads, config]));
     }
   }));
+
+test("no hook of the user's answers codex's questions; what the script gave codex and an administrator's stay", () => {
+  const hook = (key: string, rest: object) => ({
+    key,
+    eventName: "permissionRequest",
+    enabled: true,
+    isManaged: false,
+    source: "user",
+    ...rest,
+  });
+  const hooks = [
+    hook("/h/hooks.json:permission_request:0:0", {}),
+    hook("plugin", { source: "plugin" }),
+    hook("project", { source: "project" }),
+    hook("mine", { source: "sessionFlags" }),
+    hook("managed", { isManaged: true, source: "system" }),
+    hook("off", { enabled: false }),
+    hook("guard", { eventName: "preToolUse" }),
+  ];
+  const methods = { "hooks/list": () => ({ data: [{ hooks }] }) };
+  return onFake({ server: { methods } }, async ({ client, server, cwd }) => {
+    const off = Object.fromEntries(
+      ["/h/hooks.json:permission_request:0:0", "plugin", "project"].map((key) => [
+        key,
+        { enabled: false },
+      ]),
+    );
+    const own = { hooks: { Stop: [], state: { x: { enabled: false } } } };
+    const rows = [
+      ["never", {}, undefined],
+      ["on-request", {}, { state: off }],
+      ["untrusted", own, { Stop: [], state: { x: { enabled: false }, ...off } }],
+    ] as const;
+    for (const [approvalPolicy, config, expected] of rows) {
+      await client.startSession({ cwd, approvalPolicy, config, allowPrivilegedEscalation: true });
+      const sent = server().received.findLast(({ method }) => method === "thread/start")!;
+      assert.deepEqual(sent.params.config.hooks, expected, approvalPolicy);
+    }
+  });
+});

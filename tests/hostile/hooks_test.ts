@@ -13,7 +13,25 @@ const { applyPatch, exec, toolCall } = testing.script;
 
 for (const version of CODEX_VERSIONS) {
   test(`hooks see what they claim, codex ${version}`, async (t) => {
-    await using w = await world(version, { approvals: () => ({ decision: "accept" }) });
+    await using w = await world(version, {
+      approvals: () => ({ decision: "accept" }),
+      // The user's own accept everything, and are trusted: codex asks those first.
+      yielding: true,
+      flags: { "features.codex_hooks": true },
+    });
+
+    await t.step(
+      "a prompt can't ask where the session did not, which has the user's hooks",
+      async () => {
+        const place = await w.session({ approvalPolicy: "never" });
+        const asks = place.session.ask("x", { approvalPolicy: "untrusted" });
+        if (version === "0.104.0") return void await asks;
+        await assert.rejects(
+          asks,
+          (error) => error instanceof PolicyError && error.data?.["reason"] === "answeringHooks",
+        );
+      },
+    );
 
     await t.step("a filtered hook is asked about every spelling of its command", async () => {
       const guard: plugin.PreHook = {

@@ -1,7 +1,7 @@
 /** One real codex with a scripted model, and as many sessions on it as a test wants, each in a directory of its own. */
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
-import { mkdir } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import {
   Client,
@@ -13,8 +13,9 @@ import {
   type TurnEvent,
 } from "../../mod.ts";
 import type { ApprovalAudit } from "../../src/approvals/mod.ts";
-import type { JsonValue } from "../../src/json.ts";
-import { codexPath, type CodexVersion } from "../_codex.ts";
+import { type JsonValue, memberOf } from "../../src/json.ts";
+import { coreOf } from "../../src/runtime/mod.ts";
+import { codexPath, type CodexVersion, OLDEST_CODEX } from "../_codex.ts";
 import { tempDir } from "../_temp.ts";
 import { makeUsed } from "../_used_home.ts";
 
@@ -28,6 +29,8 @@ export interface WorldOptions extends ClientConfig {
   script?: testing.Script;
   /** The model's name. */
   model?: string;
+  /** Whether the user's own hooks accept whatever codex asks. */
+  yielding?: boolean;
 }
 
 /** A client and what belongs to it. */
@@ -53,15 +56,50 @@ export interface Place {
   audits(): ApprovalAudit[];
 }
 
+const YIELDING = JSON.stringify({
+  hooks: {
+    PermissionRequest: [{
+      hooks: [{
+        type: "command",
+        command: `echo '${
+          JSON.stringify({
+            hookSpecificOutput: {
+              hookEventName: "PermissionRequest",
+              decision: { behavior: "allow" },
+            },
+          })
+        }'`,
+      }],
+    }],
+  },
+});
+
+/** Has codex run the user's hooks, as its TUI does when the user has looked at them. */
+async function trustHooks(client: Client, cwd: string): Promise<void> {
+  const core = coreOf(client.runtime);
+  const listed = await core.call("hooks/list", { cwds: [cwd] });
+  const [{ hooks }] = memberOf(listed, "data") as unknown as [
+    { hooks: { key: string; currentHash: string }[] },
+  ];
+  const value = Object.fromEntries(
+    hooks.map(({ key, currentHash }) => [key, { trusted_hash: currentHash }]),
+  );
+  await core.call("config/batchWrite", {
+    edits: [{ keyPath: "hooks.state", value, mergeStrategy: "upsert" }],
+  });
+}
+
 /** Starts a codex. */
 export async function world(version: CodexVersion, options: WorldOptions = {}): Promise<World> {
-  const { flags, script, model: name, ...config } = options;
+  const { flags, script, model: name, yielding, ...config } = options;
   const dir = await tempDir("safety-");
   const model = await testing.ScriptedModel.start(
     script,
     name === undefined ? {} : { model: name },
   );
-  await makeUsed(model.clientConfig().env.set["CODEX_HOME"]!, version);
+  const home = model.clientConfig().env.set["CODEX_HOME"]!;
+  await makeUsed(home, version);
+  if (yielding === true) await writeFile(join(home, "hooks.json"), YIELDING);
   const client = await Client.connect({
     ...model.clientConfig({
       codexPath: await codexPath(version),
@@ -69,6 +107,7 @@ export async function world(version: CodexVersion, options: WorldOptions = {}): 
     }),
     ...config,
   });
+  if (yielding === true && version !== OLDEST_CODEX) await trustHooks(client, dir.path);
   let count = 0;
   return {
     version,

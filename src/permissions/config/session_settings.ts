@@ -31,7 +31,8 @@ export interface SessionSettingsFacts {
  * - `approvals_reviewer`: the server's questions come here, whatever the user configured;
  * - `notify`: the user's program would run without a sandbox at the end of each turn;
  * - `projects`, where codex would else trust the directory, and with it the programs that its `.codex` names;
- * - no hooks of codex's own before 0.125, which would be those of any repository, unless the caller's settings name them;
+ * - no hooks of codex's own before 0.130, unless the caller's settings name them: before 0.125 they would be those of any
+ *   repository, and none can be switched off that answers questions in our place;
  * - no terminals, where somebody is asked; see {@linkcode withoutTerminals};
  * - no tools that act past the sandbox of the session, unless the caller's own settings switch them on; see `TOOLS`.
  *
@@ -201,9 +202,12 @@ function distrusted(cwd: string): Record<string, JsonValue> {
   return folders;
 }
 
-/** Codex that takes a `.codex` with no `config.toml` for trusted runs the hooks in it, where the user has switched hooks on. */
+/**
+ * Codex that takes a `.codex` with no `config.toml` for trusted (to 0.120) runs the hooks in it, where the user has switched
+ * hooks on; 0.125 asks hooks before it asks us.
+ */
 function withoutHooks({ distrust, serverVersion }: SessionSettingsFacts): Settings {
-  return distrust && !supports(serverVersion, "rulesNeedTrust")
+  return distrust && !supports(serverVersion, "listsHooks")
     ? { "features.codex_hooks": false }
     : {};
 }

@@ -4,7 +4,7 @@
  */
 import type { Grant } from "../../approvals/mod.ts";
 import { PermissionDeniedError, PolicyError } from "../../errors/mod.ts";
-import { type JsonValue, memberOf } from "../../json.ts";
+import { isJsonObject, type JsonObject, type JsonValue, memberOf } from "../../json.ts";
 import {
   compareEcho,
   type EffectivePolicy,
@@ -13,6 +13,7 @@ import {
   realPathOf,
 } from "../../permissions/mod.ts";
 import { isInside } from "../../platform/mod.ts";
+import { supports } from "../../protocol/mod.ts";
 import { isRemote, type RuntimeCore } from "../../runtime/mod.ts";
 import { endCommands, STATUS_MS } from "../turn/stop_turn.ts";
 import { endsLeft, reachesNetwork, reachOf } from "./policy_facts.ts";
@@ -33,6 +34,44 @@ export function rulesFilesRefusal(rulesFiles: EffectivePolicy["rulesFiles"]): Po
     }. ` +
       "Remove them, use another CODEX_HOME, let the script read them, or set `allowRulesFiles: true`.",
     { data: { rulesFiles: rulesFiles.map(({ path }) => path) } },
+  );
+}
+
+/**
+ * The settings by which no hook of the user's or of a plugin answers codex's questions: codex asks those first, and us only where
+ * none has answered (0.130 to 0.169). What this script itself gave codex stays, and so do an administrator's hooks.
+ */
+export async function withoutAnsweringHooks(
+  core: RuntimeCore,
+  cwd: string,
+  own: Readonly<Record<string, JsonValue>>,
+): Promise<JsonObject> {
+  if (!supports(core.server.version, "listsHooks")) return {};
+  const listed = memberOf(await core.callNow("hooks/list", { cwds: [cwd] }), "data");
+  const keys = (Array.isArray(listed) ? listed : []).flatMap((one) => {
+    const hooks = memberOf(one, "hooks");
+    return (Array.isArray(hooks) ? hooks : []).flatMap((hook) =>
+      memberOf(hook, "eventName") === "permissionRequest" && memberOf(hook, "enabled") !== false &&
+        memberOf(hook, "isManaged") !== true && memberOf(hook, "source") !== "sessionFlags"
+        ? [String(memberOf(hook, "key"))]
+        : []
+    );
+  });
+  if (keys.length === 0) return {};
+  const given = isJsonObject(own["hooks"]) ? own["hooks"] : {};
+  const state = isJsonObject(given["state"]) ? given["state"] : {};
+  const off = Object.fromEntries(keys.map((key) => [key, { enabled: false }]));
+  return { hooks: { ...given, state: { ...state, ...off } } };
+}
+
+/** Rejects a prompt that asks in a session that did not: its thread has those hooks. */
+async function refuseAnsweringHooks(core: RuntimeCore, cwd: string): Promise<void> {
+  const { hooks } = await withoutAnsweringHooks(core, cwd, {});
+  if (hooks === undefined) return;
+  throw new PolicyError(
+    "A hook of the user's configuration (`PermissionRequest`) would answer codex's questions in your place. " +
+      "Give the session the approval policy or the hooks from its start, which leaves that hook out.",
+    { data: { reason: "answeringHooks" } },
   );
 }
 
@@ -104,6 +143,9 @@ export async function admitTurn(
     await endCommands(core, threadId, STATUS_MS, (error) => {
       throw error;
     });
+  }
+  if (session.approvalPolicy === "never" && effective.approvalPolicy !== "never") {
+    await refuseAnsweringHooks(core, effective.cwd);
   }
   if (!reachesNetwork(effective.sandbox)) return;
   const { refusePastProxy } = await import("./network_proxy.ts");

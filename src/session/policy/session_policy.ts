@@ -111,6 +111,9 @@ export async function decideSessionPolicy(
       asks,
       serverVersion: core.server.version,
     }),
+    ...asks
+      ? await (await import("./codex_setup.ts")).withoutAnsweringHooks(core, cwd, settings)
+      : {},
     ...docs.config,
     ...thread.config,
   };

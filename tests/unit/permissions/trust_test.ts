@@ -61,11 +61,11 @@ test("a session's settings say what it leaves to nobody, on top of its own", () 
   );
 });
 
-test("a session has no hooks of codex's own where a repository's would need no trust", () => {
+test("a session has no hooks of codex's own where a repository's need no trust, or none can be switched off", () => {
   const facts = { cwd: "/w", started: { "features.codex_hooks": true }, asks: false };
   const hooks = (serverVersion: string, distrust = true, own: Record<string, JsonValue> = {}) =>
     sessionSettings(own, { ...facts, distrust, serverVersion })["features.codex_hooks"];
-  assert.deepEqual(["0.104.0", "0.120.0", "0.125.0"].map((version) => hooks(version)), [
+  assert.deepEqual(["0.104.0", "0.125.0", "0.130.0"].map((version) => hooks(version)), [
     false,
     false,
     undefined,
