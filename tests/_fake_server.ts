@@ -178,6 +178,8 @@ export class FakeServer {
       case "thread/unsubscribe":
         if (this.dialect === "0.104") return this.send(unknownMethod(message));
         return this.send({ id, result: { status: "unsubscribed" } });
+      case "config/read":
+        return this.send({ id, result: { config: {} } });
       case "hooks/list":
         // As 0.169 tells of a home without hooks.
         return this.send({

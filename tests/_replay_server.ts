@@ -7,6 +7,7 @@ export type Extras = Record<string, (params: Message) => unknown>;
 
 // A client may tidy up after the recorded part, and ask whether all was said; these shapes are measured ones.
 const DEFAULT_EXTRAS: Extras = {
+  "config/read": () => ({ config: {} }),
   "hooks/list": ({ cwds }) => ({ data: [{ cwd: cwds[0], hooks: [], warnings: [], errors: [] }] }),
   "thread/loaded/list": () => ({ data: [], nextCursor: null }),
   "thread/archive": () => ({}),

@@ -27,6 +27,7 @@ export type Feature =
   | "docsNeedTrust"
   | "rulesNeedTrust"
   | "listsHooks"
+  | "profilesWin"
   | "docsInReads"
   | "skillsInReads"
   | "deniedRootHolds"
@@ -111,6 +112,8 @@ const FEATURES: Record<Feature, { since?: string; until?: string }> = {
   rulesNeedTrust: { since: "0.125.0" },
   /** Tells the hooks of its configuration, and takes switches for single ones. 0.125 does not. */
   listsHooks: { since: "0.130.0" },
+  /** A `profile` that the user's configuration chooses wins over what a thread brings. 0.136 opens no thread with one. */
+  profilesWin: { until: "0.136.0" },
   /** Reads an `AGENTS.md` only where its permission profile lets commands read. 0.145 reads any, also through links. */
   docsInReads: { since: "0.150.0" },
   /** Follows no link among a project's skills to where commands may not read; 0.163 does, between not tried. */

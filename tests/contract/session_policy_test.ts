@@ -335,3 +335,24 @@ test("no hook of the user's answers codex's questions; what the script gave code
     }
   });
 });
+
+test("a profile that the user's configuration chooses has no more than the session [0.104]", () => {
+  const methods = { "config/read": () => ({ config: { profile: "p.x" } }) };
+  return onFake({ server: { methods, dialect: "0.104" } }, async ({ client, server, cwd }) => {
+    await client.startSession({ cwd, webSearch: "off", config: { features: { undo: false } } });
+    const sent = server().received.findLast(({ method }) => method === "thread/start")!;
+    assert.deepEqual(sent.params.config.profiles, {
+      "p.x": {
+        features: {
+          undo: false,
+          shell_snapshot: false,
+          codex_hooks: false,
+          multi_agent: false,
+          enable_fanout: false,
+          goals: false,
+        },
+        web_search: "disabled",
+      },
+    });
+  });
+});

@@ -1,6 +1,7 @@
 /** Secrets of the environment and of settings, against the agent's commands, the machine's other users and the errors. */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
 import {
@@ -11,7 +12,7 @@ import {
   runtime,
   testing,
 } from "../../mod.ts";
-import { CODEX_VERSIONS, codexPath, NEWEST_CODEX } from "../_codex.ts";
+import { CODEX_VERSIONS, codexPath, NEWEST_CODEX, OLDEST_CODEX } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
 import { makeUsed } from "../_used_home.ts";
@@ -20,6 +21,10 @@ const { exec } = testing.script;
 const NAMES =
   "MY_API_KEY DATABASE_URL DB_PASS GH_PAT JWT MYSQL_PWD NPM_AUTH SENTRY_DSN SESSION_COOKIE";
 const SECRETS = Object.fromEntries(NAMES.split(" ").map((name) => [name, `leak-${name}`]));
+/** What the user may have switched on: codex would show commands the whole environment again. */
+const SNAPSHOTS = "[features]\nshell_snapshot = true\nshell_snapshot_v2 = true\n";
+/** The same in a profile, which wins over what a thread brings. */
+const CHOSEN = 'profile = "p"\n[profiles.p.features]\nshell_snapshot = true\n';
 
 for (const version of CODEX_VERSIONS) {
   test(`no secret reaches the agent's commands, a command line or an error, ${version}`, async (t) => {
@@ -30,7 +35,9 @@ for (const version of CODEX_VERSIONS) {
         : "done"
     );
     const base = model.clientConfig({ codexPath: await codexPath(version) });
-    await makeUsed(base.env.set["CODEX_HOME"]!, version);
+    const home = base.env.set["CODEX_HOME"]!;
+    await makeUsed(home, version);
+    await writeFile(join(home, "config.toml"), version === OLDEST_CODEX ? CHOSEN : SNAPSHOTS);
     const env = { ...base.env, set: { ...base.env.set, ...SECRETS, PLAIN: "plain" } };
     const printed = () => model.requests.at(-1)!.toolOutputs.map(({ text }) => text).join("\n");
 

@@ -64,6 +64,27 @@ export async function withoutAnsweringHooks(
   return { hooks: { ...given, state: { ...state, ...off } } };
 }
 
+/**
+ * A thread's settings, also as those of the profile that the user's configuration chooses: codex lets that win (0.104 to 0.130).
+ * Only what a profile can hold.
+ */
+export async function overProfile(
+  core: RuntimeCore,
+  cwd: string,
+  config: JsonObject,
+): Promise<JsonObject> {
+  const profile = config["profile"] ??
+    memberOf(await core.callNow("config/read", { cwd }), "config", "profile");
+  if (typeof profile !== "string") return config;
+  const own: JsonObject = { features: {} };
+  for (const [key, value] of Object.entries(config)) {
+    const [first, name] = key.split(".");
+    if (first === "features" && name !== undefined) (own["features"] as JsonObject)[name] = value;
+    else if (key === "web_search" || key === "tools") own[key] = value;
+  }
+  return { ...config, profiles: { [profile]: own } };
+}
+
 /** Rejects a prompt that asks in a session that did not: its thread has those hooks. */
 async function refuseAnsweringHooks(core: RuntimeCore, cwd: string): Promise<void> {
   const { hooks } = await withoutAnsweringHooks(core, cwd, {});

@@ -124,6 +124,11 @@ export async function decideSessionPolicy(
     ? (await import("../mcp/server_settings.ts"))
       .threadWithServers(config, mcpServers, { served, guarded })
     : config;
+  if (supports(core.server.version, "profilesWin")) {
+    const { overProfile } = await import("./codex_setup.ts");
+    const goals = { "features.goals": profile.goals };
+    thread.config = await overProfile(core, cwd, { ...thread.config, ...goals });
+  }
   const started = { policy: effective, params: thread };
   return {
     effective,
