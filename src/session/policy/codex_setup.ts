@@ -37,14 +37,28 @@ export function rulesFilesRefusal(rulesFiles: EffectivePolicy["rulesFiles"]): Po
   );
 }
 
+/** A thread's settings, with those that hold over what the user's configuration says. */
+export async function overUsers(
+  core: RuntimeCore,
+  cwd: string,
+  config: JsonObject,
+  asks: boolean,
+  goals: boolean,
+): Promise<JsonObject> {
+  const held = asks ? { ...config, ...await withoutAnsweringHooks(core, cwd, config) } : config;
+  return supports(core.server.version, "profilesWin")
+    ? await overProfile(core, cwd, { ...held, "features.goals": goals })
+    : held;
+}
+
 /**
  * The settings by which no hook of the user's or of a plugin answers codex's questions: codex asks those first, and us only where
  * none has answered (0.130 to 0.169). What this script itself gave codex stays, and so do an administrator's hooks.
  */
-export async function withoutAnsweringHooks(
+async function withoutAnsweringHooks(
   core: RuntimeCore,
   cwd: string,
-  own: Readonly<Record<string, JsonValue>>,
+  own: JsonObject,
 ): Promise<JsonObject> {
   if (!supports(core.server.version, "listsHooks")) return {};
   const listed = memberOf(await core.callNow("hooks/list", { cwds: [cwd] }), "data");
@@ -68,7 +82,7 @@ export async function withoutAnsweringHooks(
  * A thread's settings, also as those of the profile that the user's configuration chooses: codex lets that win (0.104 to 0.130).
  * Only what a profile can hold.
  */
-export async function overProfile(
+async function overProfile(
   core: RuntimeCore,
   cwd: string,
   config: JsonObject,

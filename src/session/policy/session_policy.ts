@@ -111,9 +111,6 @@ export async function decideSessionPolicy(
       asks,
       serverVersion: core.server.version,
     }),
-    ...asks
-      ? await (await import("./codex_setup.ts")).withoutAnsweringHooks(core, cwd, settings)
-      : {},
     ...docs.config,
     ...thread.config,
   };
@@ -124,10 +121,9 @@ export async function decideSessionPolicy(
     ? (await import("../mcp/server_settings.ts"))
       .threadWithServers(config, mcpServers, { served, guarded })
     : config;
-  if (supports(core.server.version, "profilesWin")) {
-    const { overProfile } = await import("./codex_setup.ts");
-    const goals = { "features.goals": profile.goals };
-    thread.config = await overProfile(core, cwd, { ...thread.config, ...goals });
+  if (asks || supports(core.server.version, "profilesWin")) {
+    const { overUsers } = await import("./codex_setup.ts");
+    thread.config = await overUsers(core, cwd, thread.config, asks, profile.goals);
   }
   const started = { policy: effective, params: thread };
   return {
