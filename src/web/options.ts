@@ -23,8 +23,9 @@ export interface WebAdapterOptions {
    * Whether tenants are kept apart. `"enforced"`: a tenant's agent reads its own directory and what programs
    * need to run, never another tenant's directory, codex's home (conversations, login, logs) or a shared temporary
    * directory, and nobody's consent changes that. Needs codex 0.145 and a sandbox; else `createBridge` throws
-   * `PolicyError`. Codex does not read `AGENTS.md` then: put it into the profile's `developerInstructions`. Codex before 0.169
-   * gets no directory whose `.agents/skills` or `.codex/skills` hold links: it would read skills wherever they lead.
+   * `PolicyError`. Codex does not read the directory's `AGENTS.md` then: put it into the profile's `developerInstructions`;
+   * what codex's home has of `AGENTS.md` and skills every tenant's agent is told. Codex before 0.169 gets no directory whose
+   * `.agents/skills` or `.codex/skills` hold links: it would read skills wherever they lead.
    *
    * `"trusting"`: nothing of that. The agent of each tenant can read whatever codex can, every other tenant's files and
    * conversations and the operator's login included; tenants must trust each other and the operator them.

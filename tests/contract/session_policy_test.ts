@@ -293,6 +293,8 @@ test("a session that reads its workspace only has no tools of the login's accoun
       await client.startSession(profile).catch(() => {});
       const sent = server().received.findLast(({ method }) => method === "thread/start")!;
       assert.equal(sent.params.config["features.apps"], expected, JSON.stringify([reads, config]));
+      // The user may have switched them on by the older name, which codex takes of the two.
+      assert.equal(sent.params.config["features.connectors"], expected);
     }
   }));
 

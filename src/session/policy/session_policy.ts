@@ -93,6 +93,14 @@ export async function decideSessionPolicy(
   const asks = effective.approvalPolicy !== "never";
   const { startReadOnly } = trust;
   const thread = threadPolicyParams(effective, { files, turnProfiles, startReadOnly });
+  const own = sessionSettings(settings, {
+    cwd: effective.cwd,
+    commands: core.config.env?.commands,
+    started: plainSettings(core.config.configOverrides),
+    distrust: trust.distrust,
+    asks,
+    serverVersion: core.server.version,
+  });
   const config = {
     // A released thread is free for another process at once, not after a minute (0.145, 0.169). On a server that others
     // attach to, a lost connection must not unload what works on.
@@ -101,16 +109,12 @@ export async function decideSessionPolicy(
     ...(Object.keys(mcpServers).length === 0
       ? {}
       : { mcp_optional_startup_grace_ms: MCP_GRACE_MS }),
-    // What the login's account is connected to, such as its mail, is read by tools that nobody is asked about.
-    ...(effective.reads === "workspace" ? { "features.apps": false } : {}),
-    ...sessionSettings(settings, {
-      cwd: effective.cwd,
-      commands: core.config.env?.commands,
-      started: plainSettings(core.config.configOverrides),
-      distrust: trust.distrust,
-      asks,
-      serverVersion: core.server.version,
-    }),
+    // What the login's account is connected to, such as its mail, is read by tools that nobody is asked about. Of the two names
+    // codex takes the older one.
+    ...(effective.reads === "workspace"
+      ? { "features.apps": false, "features.connectors": own["features.apps"] ?? false }
+      : {}),
+    ...own,
     ...docs.config,
     ...thread.config,
   };
