@@ -9,7 +9,7 @@ export const REDACTED: string = "[redacted]";
 
 /** A cheap look that most texts do not pass. */
 const SUSPICIOUS =
-  /sk[-_]|sess-|rk_|eyJ|gh[pousr]_|glpat-|npm_|hf_|gsk_|xai-|pypi-|whsec_|shpat_|dop_v1_|hvs\.|SG\.|ya29\.|AKIA|ASIA|AIza|xox|hooks\.slack|auth|bearer|cookie|token|secret|pass|pwd|_pat(?![a-z])|(?:\b|\\[nrt])pat\b|jwt|dsn|sig|credential|key|webhook|conn|curl|mysql|mariadb|_ur[li]|redis-cli|\blogin\b|sqlcmd|\bbcp\b|[it]sql|ldap|mongo|mosquitto|\b(?:un)?zip\b|ipmitool|openssl|sudo|vault|smb|rpcclient|\t(?:TRUE|FALSE)\t/i;
+  /sk[-_]|sess-|rk_|eyJ|gh[pousr]_|glpat-|npm_|hf_|gsk_|xai-|pypi-|whsec_|shpat_|dop_v1_|hvs\.|SG\.|ya29\.|AKIA|ASIA|AIza|LS0t|xox|hooks\.slack|auth|bearer|cookie|token|secret|pass|pwd|_pat(?![a-z])|(?:\b|\\[nrt])pat\b|jwt|dsn|sig|credential|key|webhook|conn|curl|mysql|mariadb|_ur[li]|redis-cli|\blogin\b|sqlcmd|\bbcp\b|[it]sql|ldap|mongo|mosquitto|\b(?:un)?zip\b|ipmitool|openssl|sudo|vault|smb|rpcclient|\t(?:TRUE|FALSE)\t/i;
 
 type Replace = [pattern: RegExp, by: string | ((match: string, ...groups: string[]) => string)];
 
@@ -86,11 +86,19 @@ const optionValue = (match: string, start: string, value: string): string => {
   return `${start}${open}${REDACTED}${close}`;
 };
 
-/** Hides the last of four groups, of which the second is a name. */
+/** A name behind an escaped end of a line, which may also be the beginning of the name: `\token`. */
+const named = (escape = "", name: string): string =>
+  escape.length < 2 && isSecretName(escape + name) ? escape + name : name;
+
+/** Hides the last group, which the offset and the whole text follow; the second one is a name. */
 const valueIf =
   (hides: (value: string) => boolean) =>
-  (match: string, _before: string, name: string, _sign: string, value: string): string =>
-    isSecretName(name) && hides(value) ? match.slice(0, -value.length) + REDACTED : match;
+  (match: string, before: string, name: string, ...rest: string[]): string => {
+    const value = rest.at(-3)!;
+    return isSecretName(named(before, name)) && hides(value)
+      ? match.slice(0, -value.length) + REDACTED
+      : match;
+  };
 const everyValue = valueIf(() => true);
 const plainValue = valueIf(isPlainValue);
 const anyValue = valueIf((value) => !refersTo(value.replace(/^["']|["']$/g, "")));
@@ -100,35 +108,23 @@ const PATTERNS: readonly Replace[] = [
     /(-----BEGIN ([A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?)-----)[\s\S]*?(-----END \2-----|$)/g,
     `$1${REDACTED}$3`,
   ],
-  [/\b(bearer\s+)[A-Za-z0-9._~+/=-]{6,}/gi, `$1${REDACTED}`],
+  [/\b(bearer\s+)[\w.~+/=-]{6,}/gi, `$1${REDACTED}`],
   [
     /\b((?:proxy-)?authorization\\*["']?\s{0,5}[:=]\s{0,5}\\*["']?)(?:(?:basic|digest|token|bearer)\s+)?[^\s"'\\,;]+/gi,
     `$1${REDACTED}`,
   ],
   [/\b((?:set-)?cookie:\s{0,5})[^\r\n"']+/gi, `$1${REDACTED}`],
+  // The last ones are private keys in base64, as Kubernetes has them; certificates and public keys stay.
   [
-    /\b(?:(?:sk|sess)-[A-Za-z0-9_-]{8,}|eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*|SG(?:\.[A-Za-z0-9_-]{10,}){2})/g,
+    /\b(?:(?:sk|sess)-[\w-]{8,}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*|SG(?:\.[\w-]{10,}){2}|(?:gh[pousr]|npm|hf|gsk)_[A-Za-z\d]{20,}|github_pat_\w{20,}|AGE-SECRET-KEY-1[A-Z\d]{20,}|A(?:KI|SI)A[\dA-Z]{16}|AIza[\w-]{35}|xox[abporse]-[A-Za-z\d.-]{10,}|(?:[sr]k_(?:live|test)_|glpat-|xai-|pypi-|whsec_|shp(?:at|ca|pa|ss)_|dop_v1_|ya29\.|hvs\.)[\w-]{10,}|LS0tLS1CRUdJTi(?!BD|BQVU)[A-Za-z\d+/]{40,}=*)/g,
     REDACTED,
   ],
-  [
-    /\b(?:(?:gh[pousr]|npm|hf|gsk)_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}|AGE-SECRET-KEY-1[A-Z0-9]{20,})/g,
-    REDACTED,
-  ],
-  [
-    /\b(?:(?:AKIA|ASIA)[0-9A-Z]{16}|AIza[0-9A-Za-z_-]{35}|xox[abporse]-[A-Za-z0-9.-]{10,})/g,
-    REDACTED,
-  ],
-  [
-    /\b(?:[sr]k_(?:live|test)_|glpat-|xai-|pypi-|whsec_|shp(?:at|ca|pa|ss)_|dop_v1_|ya29\.|hvs\.)[A-Za-z0-9_-]{10,}/g,
-    REDACTED,
-  ],
-  [/(hooks\.slack\.com\/(?:services|workflows)\/)[A-Za-z0-9/_-]{8,}/g, `$1${REDACTED}`],
+  [/(hooks\.slack\.com\/(?:services|workflows)\/)[\w/-]{8,}/g, `$1${REDACTED}`],
   // Passwords may hold `/` and `@`; what follows a host's port is none.
   [
-    /\b([a-z][a-z0-9+.-]{1,20}:\/\/[^\s:@/"']{0,200}:)(?!\/\/|\d{1,5}(?:[/?#\s"']|$))[^\s"'<>]{1,400}@/gi,
-    `$1${REDACTED}@`,
+    /\b([a-z][a-z0-9+.-]{1,20}:\\?\/\\?\/)(?:([^\s:@/"']{0,200}:)(?!\\?\/\\?\/|\d{1,5}(?:[/\\?#\s"']|$))[^\s"'<>]{1,400}|[^\s:@/"']{12,400})@/gi,
+    `$1$2${REDACTED}@`,
   ],
-  [/\b([a-z][a-z0-9+.-]{1,20}:\/\/)[^\s:@/"']{12,400}@/gi, `$1${REDACTED}@`],
   [/\b(login\s{1,5}\S{1,200}\s{1,5}password\s{1,5})\S{1,400}/g, `$1${REDACTED}`],
   ...PASSED.map(([programs, before, secret = VALUE]): Replace => [
     new RegExp(`(${call(programs)}${before})(${secret})`, "g"),
@@ -157,44 +153,50 @@ const PATTERNS: readonly Replace[] = [
     /(\\{0,8}["'])(?:name|key|header|variable)\1\s{0,5}:\s{0,5}\1([A-Za-z_][\w.-]{0,60})(\1\s{0,5},\s{0,20}\1value\1\s{0,5}:\s{0,5}\1)((?:(?!\1)[\s\S]){1,8192})(?=\1)/g,
     everyValue,
   ],
+  // The same in YAML and XML: `- name: DB_PASSWORD`, `value: …` below it.
+  [
+    /(\b(?:name|key)(?::[ \t]{1,5}|=)\\{0,8}["']?)([A-Za-z_][\w.-]{0,60})(\\{0,8}["']?(?:\s|\\[nr])[\s+-]{0,200}value(?::[ \t]{1,5}|=)\\{0,8}["']?)((?:[^\r\n"\\]|\\(?![nr"'\\])){1,4096})/g,
+    anyValue,
+  ],
   // The words of a command line, as JSON within text.
   [
     /(\\{0,8}["'])--?([A-Za-z][\w-]{0,60})(\1\s{0,5},\s{0,20}\1)((?!-)(?:(?!\1)[\s\S]){1,8192})(?=\1)/g,
     everyValue,
   ],
   // Settings, shell assignments, query strings and command-line options.
+  // Behind `"a":"` stands an escaped quote within that string.
+  ...[`["']`, String.raw`\\{1,8}["']`].map((quote): Replace => [
+    new RegExp(
+      String
+        .raw`(?<![\w$])((?<=\\)[nrt])?([A-Za-z_][\w.-]{0,60})(["']?\]?\s{0,3}(?:=>|[=:])\s{0,3}(${quote}))((?:(?!\4)[^\n]){1,4096})(?=\4)`,
+      "g",
+    ),
+    anyValue,
+  ]),
   [
-    /(?<![\w$])([A-Za-z_][\w.-]{0,60})(["']?\]?\s{0,3}(?:=>|[=:])\s{0,3})("[^"\n]{1,4096}"|'[^'\n]{1,4096}')/g,
-    (match, name, sign, value) =>
-      isSecretName(name!) && !refersTo(value!.slice(1, -1))
-        ? `${name}${sign}${value![0]}${REDACTED}${value![0]}`
-        : match,
-  ],
-  [
-    /(?<![\w$])([A-Za-z_][\w-]{0,60})=(\([^)\s]{1,400}\)|[^\s"'`&;|<>()\\]{1,4096})/g,
-    (_match, name, value) => `${name}=${assigned(name!, value!)}`,
-  ],
-  // A header or setting that is one word of a command: `--header 'apikey: …'`.
-  [
-    /(["'])([A-Za-z_][\w-]{0,60})(:[ \t]{1,5})((?:(?!\1)[^\n]){1,4096})(?=\1)/g,
-    plainValue,
+    /(?<![\w$])((?<=\\)(?:[nrt]|u0026))?([A-Za-z_][\w-]{0,60})(?:=|\\u003d)(\([^)\s]{1,400}\)|[^\0\s"'`&;|<>()\\]{1,4096})/g,
+    (match, escape, name, value) =>
+      match.slice(0, -value!.length) + assigned(named(escape, name!), value!),
   ],
   [
     /(<)([A-Za-z_][\w.-]{0,60})(>)([^<\n]{1,4096})(?=<\/\2>)/g,
     anyValue,
   ],
-  // A line of YAML, of an ini file, of a header, in a diff or with its number too.
-  [
-    /^([ \t+-]{0,200}(?:[\w./-]{1,200}[:-]\d{1,7}[:-]\s{0,40})?(?:export\s{1,4}|-\s{1,4})?)([A-Za-z_][\w.-]{0,60})([ \t]{0,20}[:=][ \t]{1,20}|[ \t]{1,20}=[ \t]{0,20})([^\s"'][^\r\n]{0,4096})/gm,
+  // A line of YAML, of an ini file, of a header, in a diff or with its number too; and in a string, where the ends of lines
+  // are escaped: `--header 'apikey: …'`.
+  ...[
+    [String.raw`^[ \t+-]{0,200}(?:[\w./-]{1,200}[:-]\d{1,7}[:-]\s{0,40})?`, ""],
+    [String.raw`(?<=\\n|["'])[ \t+-]{0,200}`, String.raw`"'\\`],
+  ].map(([start, end]): Replace => [
+    new RegExp(
+      String
+        .raw`(${start}(?:export\s{1,4}|-\s{1,4})?)([A-Za-z_][\w.-]{0,60})([ \t]{0,20}[:=][ \t]{1,20}|[ \t]{1,20}=[ \t]{0,20})([^\s"'${end}][^\r\n${end}]{0,4096})`,
+      "gm",
+    ),
     plainValue,
-  ],
-  // The same where the ends of lines are escaped.
+  ]),
   [
-    /((?<=\\n)[ \t+-]{0,200}(?:export\s{1,4}|-\s{1,4})?)([A-Za-z_][\w.-]{0,60})([ \t]{0,20}[:=][ \t]{1,20}|[ \t]{1,20}=[ \t]{0,20})([^\s"'\\|>][^\r\n"'\\]{0,4096})/g,
-    plainValue,
-  ],
-  [
-    /(?<![\w-])()([A-Za-z][\w]{0,30}(?:-[\w]{1,30}){1,6})(:[ \t]{0,5})([^\s"'\\,;]{1,4096})/g,
+    /(?<![\w-])()([A-Za-z]\w{0,30}(?:-\w{1,30}){1,6})(:[ \t]{0,5})([^\s"'\\,;]{1,4096})/g,
     anyValue,
   ],
   [
@@ -224,7 +226,7 @@ const JSON_NAMES = {
 
 /** Whether the text may hold a secret: a cheap look. */
 export function isSuspicious(text: string): boolean {
-  return SUSPICIOUS.test(text) || (text.includes("@") && text.includes("://"));
+  return SUSPICIOUS.test(text) || (text.includes("@") && /:\\?\/\\?\//.test(text));
 }
 
 /** A text without secrets; the very text that was given when it holds none; nothing of one that can't be looked through. */
@@ -366,13 +368,13 @@ const SECRET_VARIABLE = new RegExp(
   })$`,
 );
 
-/** Whole names, without their separators and in small letters. */
+/** Whole names that no word below tells, without their separators and in small letters. */
 const NAMES: ReadonlySet<string> = new Set(
   [
-    "authorization proxyauthorization cookie cookies setcookie apikey xapikey token accesstoken refreshtoken idtoken",
-    "sessiontoken authtoken xauthtoken privatetoken bearertoken bearer secretaccesskey accesskeyid privatekey passphrase",
-    "passwd pwd pass auth jwt dsn pat usercode sig xamzsignature xamzsecuritytoken xgoogsignature webhookurl",
-    "connectionstring experimentalbearertoken sharedaccesssignature",
+    "authorization proxyauthorization setcookie apikey xapikey accesstoken refreshtoken idtoken",
+    "sessiontoken authtoken xauthtoken privatetoken bearertoken secretaccesskey accesskeyid privatekey passphrase",
+    "auth usercode sig xamzsignature xgoogsignature webhookurl",
+    "connectionstring sharedaccesssignature",
   ].join(" ").split(" "),
 );
 /** A name with one of these words is a secret's. */

@@ -130,6 +130,10 @@ for (const { name, value, clean } of VALUES) {
 const KEPT: JsonValue[] = [
   "--env=API_TOKEN=$CI_TOKEN <password>${env.PASSWORD}</password> --env=HOME=/root",
   "'password: at least 8 letters' (password) => login(password)",
+  "- name: DB_PASSWORD\n  value: $(OTHER)\n- name: LOG\n  value: token\n- name: password\n  in: query",
+  `tls.crt: ${btoa(`-----BEGIN CERTIFICATE-----\n${"MIIE".repeat(20)}`)} of a secret`,
+  `key: ${btoa(`-----BEGIN PUBLIC KEY-----\n${"MIIE".repeat(20)}`)}`,
+  "see http:\\/\\/host:8080\\/a@b for the token",
   null,
   7,
   "",
@@ -309,6 +313,32 @@ const TEXTS: [text: string, clean: string][] = [
     const twice = (value: string) => JSON.stringify({ text: `${head}${value}\nuser: me` });
     return [twice(SECRET), twice(REDACTED)];
   }),
+  // The environment of a process, as `/proc` has it.
+  [`PATH=/bin\0API_TOKEN=${SECRET}\0A=b`, `PATH=/bin\0API_TOKEN=${REDACTED}\0A=b`],
+  // Some programs escape the slashes of JSON, some its signs.
+  [`"postgres:\\/\\/u:${SECRET}@h\\/db"`, `"postgres:\\/\\/u:${REDACTED}@h\\/db"`],
+  [`user\\u003du\\u0026password\\u003d${SECRET}`, `user\\u003du\\u0026password\\u003d${REDACTED}`],
+  ...["[a]\npassword=", "password: ", "aws_secret_access_key = ", "a\n\ntoken=", 'pass = "'].map(
+    (head): [string, string] => {
+      const inside = (value: string) =>
+        JSON.stringify({ out: `${head}${value}${head.endsWith('"') ? '"' : ""}\nb=c` });
+      return [inside(SECRET), inside(REDACTED)];
+    },
+  ),
+  ...[
+    ["- name: DB_PASSWORD\n  value: ", "\n- name: B"],
+    ['+  - name: DB_PASSWORD\n+    value: "', '"\n'],
+    ['<property name="password" value="', '"/>'],
+    ['<add key="ApiKey"\n     value="', '" />'],
+  ].flatMap(([head, end]): [string, string][] => {
+    const text = (value: string) => `${head}${value}${end}`;
+    const inside = (value: string) => JSON.stringify({ out: `a: b\n${text(value)}` });
+    return [[text(SECRET), text(REDACTED)], [inside(SECRET), inside(REDACTED)]];
+  }),
+  ...["RSA PRIVATE", "PRIVATE", "OPENSSH PRIVATE", "EC PRIVATE"].map((kind): [string, string] => {
+    const key = btoa(`-----BEGIN ${kind} KEY-----\n${"MIIE".repeat(20)}\n`);
+    return [`tls.key: ${key}\na: b`, `tls.key: ${REDACTED}\na: b`];
+  }),
   [
     "-----BEGIN RSA PRIVATE KEY-----\nMIIE\nxyz\n-----END RSA PRIVATE KEY-----\n",
     `-----BEGIN RSA PRIVATE KEY-----${REDACTED}-----END RSA PRIVATE KEY-----\n`,
@@ -387,6 +417,9 @@ test("redact() is linear: large odd texts are quick", () => {
     "-----BEGIN PRIVATE KEY-----".repeat(20_000),
     "http://".repeat(200_000) + "x@ secret",
     "curl ".repeat(200_000),
+    "key: a \nvalue".repeat(100_000),
+    "LS0tLS1CRUdJTi".repeat(100_000),
+    'password = \\"'.repeat(50_000),
     ...["docker login ", "htpasswd -b x ", "echo x | sudo ", "printf %s ", "openssl -k x "]
       .map((text) => text.repeat(50_000)),
   ];
