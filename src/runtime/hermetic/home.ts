@@ -124,8 +124,9 @@ export function inHome(
     },
     configOverrides: {
       [STORE]: "file",
-      // The login would bring what its account is connected to, such as the user's mail.
+      // The login would bring what its account is connected to, such as the user's mail, and the plugins that it has.
       "features.apps": false,
+      "features.plugins": false,
       ...defined({ [COMMANDS_HOME]: user.home ?? undefined }),
       ...own,
     },

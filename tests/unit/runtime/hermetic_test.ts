@@ -171,6 +171,7 @@ test("codex lives in its home, its commands in the user's, and what the script s
       cli_auth_credentials_store: "file",
       // The login's account may be connected to the user's mail.
       "features.apps": false,
+      "features.plugins": false,
       "shell_environment_policy.set.HOME": "/u",
       model: "m",
     },
