@@ -92,9 +92,12 @@ function writtenOut(
   const { type, const: only } = value;
   const choices = /^[nb]/.test(typeof only) ? [only!] : asList(value["enum"]);
   if (type === undefined && choices.length > 0) return { type: typesOf(choices), ...value };
-  const entries = Object.entries(value).map(([key, each = null]) =>
-    [key, writtenOut(each, root, key === "$defs" ? new Array(MOST_OPEN) : open)] as const
-  );
+  // Codex before 0.136 knows one word for alternatives.
+  const word = Array.isArray(value["oneOf"]) && !("anyOf" in value) ? "anyOf" : "oneOf";
+  const entries = Object.entries(value).map(([key, each = null]) => [
+    key === "oneOf" ? word : key,
+    writtenOut(each, root, key === "$defs" ? new Array(MOST_OPEN) : open),
+  ]);
   return Object.fromEntries(entries);
 }
 

@@ -539,6 +539,14 @@ test("toolSpecsOf() takes schemas of objects, and not the members of one alone",
         properties: { list: { items: { anyOf: [{ type: "string" }, { type: "number" }] } } },
       },
     ],
+    // And what is in no `anyOf`, before 0.136.
+    [
+      { properties: { oneOf: { oneOf: [{ type: "null" }, { oneOf: [], anyOf: [] }] } } },
+      {
+        type: "object",
+        properties: { oneOf: { anyOf: [{ type: "null" }, { oneOf: [], anyOf: [] }] } },
+      },
+    ],
     // So it tells values that have no type.
     [
       { properties: { a: { enum: [1, 2] }, b: { const: true }, c: { enum: ["x", null] } } },
