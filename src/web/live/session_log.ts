@@ -344,8 +344,9 @@ export class TailPump {
 
   async #run(): Promise<void> {
     const { tail, sessionId, fence, onFenced, onError } = this.#parts;
+    let most = BATCH;
     while (!this.#stopped) {
-      const events = this.#log.unpublished(BATCH);
+      const events = this.#log.unpublished(most);
       const last = events.at(-1);
       if (last === undefined) {
         // At once: who has something in the next moment must not wait for who has just looked.
@@ -364,9 +365,12 @@ export class TailPump {
       } catch (error) {
         // Nobody is told what the next owner would not know. When this lasts, the lease ends too.
         onError(error);
+        // What came while the engine was away may be more than it takes at once.
+        most = Math.ceil(events.length / 2);
         await delay(RETRY_MS);
         continue;
       }
+      most = BATCH;
       if (!this.#stopped) this.#log.publish(last.seq);
     }
   }

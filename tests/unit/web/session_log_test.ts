@@ -229,6 +229,30 @@ test("a cursor goes on at the next owner only as far as that one knows what was 
   for (const cursor of [inTheTail, ahead, second.cursor]) assert.equal(anew.seqOf(cursor), null);
 });
 
+test("what came while a tail was away is told also when it takes less at once", async () => {
+  const log = new SessionLog({ maxEvents: 100, maxBytes: 1e6, held: true });
+  const kept: TailEntry[] = [];
+  let refused = 0;
+  const pump = new TailPump(log, {
+    tail: {
+      append: (_id, _fence, entries) => {
+        if (entries.length > 4) return Promise.reject(new Error("request too large"));
+        kept.push(...entries);
+        return Promise.resolve(true);
+      },
+      read: () => Promise.resolve(null),
+    },
+    ...{ sessionId: "s", fence: 1, onFenced: () => {} },
+    // The last one would have been enough.
+    onError: () => ++refused > 4 && pump.stop(),
+  });
+  for (const text of "abcdefghi") log.append(delta(text));
+  pump.kick();
+  await pump.flushed();
+  assert.deepEqual(kept.map(({ seq }) => seq), [1, 2, 3, 4, 5, 6, 7, 8, 9]);
+  assert.equal(textOf(all(new LogReader(log, null))), "abcdefghi");
+});
+
 test("an event is told whenever it comes, also when the tail has just taken the one before", async () => {
   for (let later = 0; later < 20; later++) {
     const log = new SessionLog({ maxEvents: 100, maxBytes: 1e6, held: true });
