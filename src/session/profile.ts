@@ -87,8 +87,9 @@ export interface RunProfile {
   /**
    * What the agent's commands may read: all that this script may, or only `cwd`, the writable roots, the attachments and
    * what programs need to run. `"workspace"` leaves out shared temporary directories and codex's memories of other threads
-   * too, and the apps of the login's account unless `config` has `"features.apps": true`. It needs codex 0.145; an older one,
-   * or a sandbox without limits, is refused with `PolicyError`. Default `"all"`.
+   * too, and the apps of the login's account and all plugins, unless `config` has `"features.apps": true` or
+   * `"features.plugins": true`. It needs codex 0.145; an older one, or a sandbox without limits, is refused with `PolicyError`.
+   * Default `"all"`.
    */
   reads?: "all" | "workspace";
   /** Consent to anything but read-only. Default `false`. */

@@ -286,6 +286,7 @@ test("a session that reads its workspace only has no tools of the login's accoun
       ["workspace", {}, false],
       ["workspace", { "features.apps": true }, true],
       ["workspace", { features: { apps: true } }, true],
+      ["workspace", { "features.plugins": true }, false],
     ] as const;
     for (const [reads, config, expected] of rows) {
       const profile = { cwd, reads, config, allowPrivilegedEscalation: true };
@@ -295,6 +296,8 @@ test("a session that reads its workspace only has no tools of the login's accoun
       assert.equal(sent.params.config["features.apps"], expected, JSON.stringify([reads, config]));
       // The user may have switched them on by the older name, which codex takes of the two.
       assert.equal(sent.params.config["features.connectors"], expected);
+      const plugins = reads === "all" ? undefined : "features.plugins" in config;
+      assert.equal(sent.params.config["features.plugins"], plugins);
     }
   }));
 

@@ -37,15 +37,22 @@ export function rulesFilesRefusal(rulesFiles: EffectivePolicy["rulesFiles"]): Po
   );
 }
 
-/** A thread's settings, with those that hold over what the user's configuration says. */
+/** A thread's settings, with those that hold over what the user's configuration and account bring. */
 export async function overUsers(
   core: RuntimeCore,
-  cwd: string,
+  { cwd, reads, approvalPolicy }: EffectivePolicy,
   config: JsonObject,
-  asks: boolean,
   goals: boolean,
 ): Promise<JsonObject> {
-  const held = asks ? { ...config, ...await withoutAnsweringHooks(core, cwd, config) } : config;
+  const apart: JsonObject = reads === "all" ? {} : {
+    // What the login's account is connected to, such as its mail, is read by tools that nobody is asked about; of the two
+    // names codex takes the older one. Of the account's plugins it starts programs.
+    "features.apps": false,
+    "features.connectors": config["features.apps"] ?? false,
+    "features.plugins": false,
+  };
+  const hooks = approvalPolicy === "never" ? {} : await withoutAnsweringHooks(core, cwd, config);
+  const held = { ...apart, ...config, ...hooks };
   return supports(core.server.version, "profilesWin")
     ? await overProfile(core, cwd, { ...held, "features.goals": goals })
     : held;

@@ -93,14 +93,6 @@ export async function decideSessionPolicy(
   const asks = effective.approvalPolicy !== "never";
   const { startReadOnly } = trust;
   const thread = threadPolicyParams(effective, { files, turnProfiles, startReadOnly });
-  const own = sessionSettings(settings, {
-    cwd: effective.cwd,
-    commands: core.config.env?.commands,
-    started: plainSettings(core.config.configOverrides),
-    distrust: trust.distrust,
-    asks,
-    serverVersion: core.server.version,
-  });
   const config = {
     // A released thread is free for another process at once, not after a minute (0.145, 0.169). On a server that others
     // attach to, a lost connection must not unload what works on.
@@ -109,12 +101,14 @@ export async function decideSessionPolicy(
     ...(Object.keys(mcpServers).length === 0
       ? {}
       : { mcp_optional_startup_grace_ms: MCP_GRACE_MS }),
-    // What the login's account is connected to, such as its mail, is read by tools that nobody is asked about. Of the two names
-    // codex takes the older one.
-    ...(effective.reads === "workspace"
-      ? { "features.apps": false, "features.connectors": own["features.apps"] ?? false }
-      : {}),
-    ...own,
+    ...sessionSettings(settings, {
+      cwd: effective.cwd,
+      commands: core.config.env?.commands,
+      started: plainSettings(core.config.configOverrides),
+      distrust: trust.distrust,
+      asks,
+      serverVersion: core.server.version,
+    }),
     ...docs.config,
     ...thread.config,
   };
@@ -125,9 +119,9 @@ export async function decideSessionPolicy(
     ? (await import("../mcp/server_settings.ts"))
       .threadWithServers(config, mcpServers, { served, guarded })
     : config;
-  if (asks || supports(core.server.version, "profilesWin")) {
+  if (asks || effective.reads !== "all" || supports(core.server.version, "profilesWin")) {
     const { overUsers } = await import("./codex_setup.ts");
-    thread.config = await overUsers(core, cwd, thread.config, asks, profile.goals);
+    thread.config = await overUsers(core, effective, thread.config, profile.goals);
   }
   const started = { policy: effective, params: thread };
   return {
