@@ -69,18 +69,21 @@ const FILLS_IN = /^(?:-[0oprtx]*(?:[IJ]|i)|--replace=?)(.*)$/s;
 
 /** Whether what `xargs` or `parallel` reads may be a program, or what another one is to run. */
 export function readsProgram(words: readonly ShellWord[]): boolean {
-  const last = programName((words.findLast(({ text }) => !text.startsWith("-")) as ShellWord).text);
-  const adds = last === "git" || runsItsArguments(last);
-  if (programName((words[0] as ShellWord).text) === "parallel") {
-    return last === "parallel" || words.some(({ text }) => FILLS_IN.test(text)) ||
-      (words.length > 1 && adds);
+  const texts = words.map(({ text }) => text);
+  if (programName(texts[0]!) === "parallel") {
+    // It reads what stands behind `:::`; a word may be a whole command.
+    const own = texts.join(" ").split(" :::")[0]!.split(" ");
+    return [...own, "{"].some((text, i) =>
+      FILLS_IN.test(text) || (text[0] === "{" && addsTo(own.slice(0, i || 1)))
+    );
   }
+  const adds = addsTo(texts);
   let mark: string | null = null;
   let index = 1;
-  for (; words[index]?.text.startsWith("-"); index++) {
-    const { text } = words[index] as ShellWord;
+  for (; texts[index]?.[0] === "-"; index++) {
+    const text = texts[index]!;
     const fills = FILLS_IN.exec(text);
-    const next = TAKES_VALUE.test(text) ? words[++index]?.text : undefined;
+    const next = TAKES_VALUE.test(text) ? texts[++index] : undefined;
     if (fills !== null) mark = next ?? (fills[1] || "{}");
   }
   const started = words.slice(index);
@@ -101,6 +104,12 @@ export function readsProgram(words: readonly ShellWord[]): boolean {
     holds[i] && (places.has(i) || (isCode(i) && (isInterpreter(name) ||
       isShell && text.split(/[;&|(`\n]\s*/).some((one) => one.startsWith(mark)))))
   );
+}
+
+/** Whether what follows these words may be a program, or what `git` does. */
+function addsTo(words: readonly string[]): boolean {
+  const last = programName(words.findLast((word) => word[0] !== "-")!);
+  return last === "git" || runsItsArguments(last);
 }
 
 /** Where the first word stands that is no option. */
