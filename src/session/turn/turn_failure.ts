@@ -70,8 +70,9 @@ const BY_MESSAGE: readonly (readonly [RegExp, TurnFailureKind])[] = [
   [/sandbox/i, "sandbox"],
   // The model stopped by itself; another try would stop there as well.
   [/incomplete response/i, "other"],
+  // Routing: codex from 0.160 on with a ChatGPT login, where its backend can't be reached.
   [
-    /stream disconnected|error sending request|connection (refused|reset|closed)|network|dns|timed? ?out/i,
+    /stream disconnected|error sending request|connection (refused|reset|closed)|network|dns|timed? ?out|routing discovery failed/i,
     "network",
   ],
 ];

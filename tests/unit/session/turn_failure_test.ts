@@ -39,6 +39,8 @@ const TABLE: [string, JsonValue, string, TurnFailureKind, number | null][] = [
   ["incomplete", "other", "stream disconnected before completion: Incomplete response returned, reason: max_output_tokens", "other", null],
   ["cut stream, named", { responseStreamDisconnected: { httpStatusCode: null } }, "stream disconnected", "network", null],
   ["refused on 0.104", "other", "stream disconnected before completion: error sending request for url (http://x)", "network", null],
+  ["no network behind a ChatGPT login (0.160 to 0.169)", "other", "workspace routing discovery failed", "network", null],
+  ["a ChatGPT login that is refused there", "other", "workspace routing discovery unauthorized (401)", "auth", null],
   ["no route", { responseStreamConnectionFailed: {} }, "x", "network", null],
   ["missing key", "other", "Missing environment variable: `KEY`.", "auth", null],
   ["named auth", "unauthorized", "x", "auth", null],
