@@ -9,7 +9,7 @@ export const REDACTED: string = "[redacted]";
 
 /** A cheap look that most texts do not pass. */
 const SUSPICIOUS =
-  /sk[-_]|sess-|rk_|eyJ|gh[pousr]_|glpat-|npm_|hf_|gsk_|xai-|pypi-|whsec_|shpat_|dop_v1_|hvs\.|SG\.|ya29\.|AKIA|ASIA|AIza|LS0t|xox|hooks\.slack|auth|bearer|cookie|token|secret|pass|pwd|_pat(?![a-z])|(?:\b|\\[nrt])pat\b|jwt|dsn|sig|credential|key|webhook|conn|curl|mysql|mariadb|_ur[li]|redis-cli|\blogin\b|sqlcmd|\bbcp\b|[it]sql|ldap|mongo|mosquitto|\b(?:un)?zip\b|ipmitool|openssl|sudo|vault|smb|rpcclient|\t(?:TRUE|FALSE)\t/i;
+  /sk[-_]|sess-|rk_|eyJ|gh[pousr]_|glpat-|npm_|hf_|gsk_|xai-|pypi-|whsec_|shpat_|dop_v1_|hvs\.|SG\.|ya29\.|AKIA|ASIA|AIza|LS0t|xox|hooks\.slack|auth|bearer|cookie|token|secret|pass|pwd|_pat(?![a-z])|(?:\b|\\[nrt])pat\b|jwt|dsn|sig|credential|key|webhook|conn|curl|mysql|mariadb|_ur[li]|redis-cli|\blogin\b|sqlcmd|\bbcp\b|[it]sql|ldap|mongo|mosquitto|\b(?:un)?zip\b|ipmitool|openssl|sudo|vault|smb|rpcclient|\t(?:TRUE|FALSE)\t|:\\?\/\\?\/\S{1,602}@/i;
 
 type Replace = [pattern: RegExp, by: string | ((match: string, ...groups: string[]) => string)];
 
@@ -226,7 +226,7 @@ const JSON_NAMES = {
 
 /** Whether the text may hold a secret: a cheap look. */
 export function isSuspicious(text: string): boolean {
-  return SUSPICIOUS.test(text) || (text.includes("@") && /:\\?\/\\?\//.test(text));
+  return SUSPICIOUS.test(text);
 }
 
 /** A text without secrets; the very text that was given when it holds none; nothing of one that can't be looked through. */

@@ -437,6 +437,33 @@ interface Reader {
   read(...args: unknown[]): Promise<unknown>;
 }
 
+test("a workspace whose disk is not mounted is not recorded as an empty one", async () => {
+  await using b = await box();
+  b.put("a.txt", "a");
+  const files = (await treeFiles())!;
+  let mounted = true;
+  const w = await Workspace.open({
+    ...files,
+    list: async (path) => mounted ? await files.list(path) : [],
+    entry: async (path) => {
+      const entry = await files.entry(path);
+      return entry === null || mounted ? entry : { ...entry, id: "0:2" };
+    },
+  }, { root: b.root, home: join(b.root, "..", "home") });
+  await w.record(undefined);
+  mounted = false;
+  await assert.rejects(
+    w.record(undefined),
+    (error) => error instanceof CheckpointError && error.data?.["reason"] === "workspaceMoved",
+  );
+  mounted = true;
+  rmSync(join(b.root, "a.txt"));
+  const empty = await w.record(undefined);
+  b.put("new.txt", "n");
+  await w.restore(empty, null, nothing, undefined);
+  assert.deepEqual(readdirSync(b.root), []);
+});
+
 test("what is too large, or no file, is told and left as it is", async () => {
   await using b = await box();
   b.put("big.bin", "x".repeat(100));

@@ -59,6 +59,8 @@ export class Workspace {
   readonly #beforeStep: BeforeStep | undefined;
   /** The newest tree, whose unchanged files are not read again. */
   #last: Tree | null = null;
+  /** The disk that it was on then. */
+  #disk: string | undefined;
 
   private constructor(recorder: Recorder, beforeStep: BeforeStep | undefined) {
     this.#recorder = recorder;
@@ -75,12 +77,17 @@ export class Workspace {
 
   /** Records the workspace as it is now; settles with the name of the tree. */
   async record(signal: AbortSignal | undefined): Promise<string> {
-    const { store } = this.#recorder;
+    const { files, root, store } = this.#recorder;
     return await this.#locked(signal, async () => {
       this.#assertThere();
       const last = this.#last ?? await this.#newest();
-      this.#last = await recordTree(this.#recorder, last, signal);
-      return await store.putTree(this.#last);
+      const tree = await recordTree(this.#recorder, last, signal);
+      const disk = (await files.entry(root))?.id.split(":")[0];
+      // Taken back to, it would cost all that is there once the disk is back.
+      this.#assertThere(tree.nodes.size > 0 || disk === (this.#disk ??= disk));
+      this.#disk = disk;
+      this.#last = tree;
+      return await store.putTree(tree);
     });
   }
 
@@ -214,10 +221,10 @@ export class Workspace {
     });
   }
 
-  #assertThere(): void {
-    if (isThere(this.#recorder.root)) return;
+  #assertThere(isThereNow: boolean = isThere(this.#recorder.root)): void {
+    if (isThereNow) return;
     throw new CheckpointError(
-      "The workspace is not where it was when the session began: it is gone, or a directory above it is a link now. Nothing is read or changed there.",
+      "The workspace is not where it was when the session began: it is gone, its disk is not mounted, or a directory above it is a link now. Nothing is read or changed there.",
       { data: { reason: "workspaceMoved" } },
     );
   }
