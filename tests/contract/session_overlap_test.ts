@@ -176,6 +176,29 @@ for (
   });
 }
 
+for (const how of ["dies", "refuses"]) {
+  test(`a thread is left without goals where codex ${how} when it is to have them`, async () => {
+    const goals: boolean[] = [];
+    const methods = goalMethods();
+    methods["thread/resume"] = ({ config }, server) => {
+      goals.push(config["features.goals"]);
+      // Then as always.
+      delete methods["thread/resume"];
+      if (how === "refuses") throw new FakeRpcError("not now");
+      server.crash();
+      return NO_ANSWER;
+    };
+    const client = { restart: { type: "onCrash" as const, baseDelayMs: 1 } };
+    await onFake({ server: { methods }, client }, async ({ session, server }) => {
+      await session.ask("first");
+      await rejection(session.startGoal("x"));
+      await session.ask("next");
+      const last = sent(server(), "thread/resume").at(-1)!;
+      assert.deepEqual([...goals, last.params.config["features.goals"]], [true, false]);
+    });
+  });
+}
+
 test("whoever gives up a goal that is being started does not wait for a hook, or a turn of somebody else", async () => {
   const { answer, turns } = heldTurns();
   const methods = Object.assign(goalMethods(), { "turn/start": answer });

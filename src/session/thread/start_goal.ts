@@ -61,8 +61,9 @@ export async function startGoal(
         // What somebody was promised meanwhile goes first: it would be left on a thread that is started anew.
         await host.turns.rest.begun();
         await host.turns.rest.idle(signal, profile.timeoutMs);
-        await host.reopen(true);
+        // Where that fails it may have goals all the same, now or when it is resumed.
         reopened = true;
+        await host.reopen(true);
         signal.throwIfAborted();
       }
       await loaded.assertWorksOnGoals(host);
