@@ -22,7 +22,14 @@ import {
 } from "../../json.ts";
 import { isAbsolutePath } from "../../platform/mod.ts";
 import { supports } from "../../protocol/mod.ts";
-import type { Client, Model, Session, SessionConfig, ThreadFilter } from "../../session/mod.ts";
+import type {
+  Client,
+  Model,
+  Session,
+  SessionConfig,
+  ThreadFilter,
+  ThreadSummary,
+} from "../../session/mod.ts";
 import { LIBRARY_VERSION } from "../../version.ts";
 import { type Modes, modesOf, readServers, Settings, withServers } from "./settings.ts";
 import { type Call, Peer } from "./peer.ts";
@@ -66,6 +73,12 @@ class Agent {
   /** Threads that are being opened. */
   readonly #opening: Set<string | symbol> = new Set();
   #models: Promise<Model[]> | null = null;
+  /** How the list goes on that was read last: its place in a list that has changed would be another. */
+  #listing: {
+    place: string;
+    threads: AsyncIterator<ThreadSummary>;
+    next: Promise<IteratorResult<ThreadSummary>>;
+  } | null = null;
   /** What the client can show; `null` before it said so. */
   #can: ClientAbilities | null = null;
 
@@ -314,15 +327,27 @@ class Agent {
     if (cwd !== null && !isAbsolute(cwd)) throw misfit("cwd", "an absolute path");
     const from = Number(cursor ?? 0);
     if (!(from >= 0)) throw misfit("cursor", "a number");
-    const filter: ThreadFilter = { sortKey: "updated_at", signal };
-    const sessions: ListResult["sessions"] = [];
-    let at = 0;
+    const place = JSON.stringify([cwd, from]);
+    const isNext = this.#listing?.place === place;
+    const filter: ThreadFilter = { sortKey: "updated_at", signal: this.#peer.closed };
     // The server's own cursors would lose threads of one second.
-    for await (const { raw } of this.#client.threads(cwd === null ? filter : { ...filter, cwd })) {
-      if (sessions.length === PAGE) return { sessions, nextCursor: `${at}` };
-      if (at++ >= from) sessions.push(listed(raw));
+    const threads = isNext
+      ? this.#listing!.threads
+      : this.#client.threads(cwd === null ? filter : { ...filter, cwd })[Symbol.asyncIterator]();
+    let next = isNext ? this.#listing!.next : threads.next();
+    this.#listing = null;
+    const sessions: ListResult["sessions"] = [];
+    for (let at = isNext ? from : 0;; at++) {
+      const { done, value } = await next;
+      if (done) return { sessions };
+      if (sessions.length === PAGE) {
+        this.#listing = { place: JSON.stringify([cwd, at]), threads, next };
+        return { sessions, nextCursor: `${at}` };
+      }
+      signal.throwIfAborted();
+      if (at >= from) sessions.push(listed(value.raw));
+      next = threads.next();
     }
-    return { sessions };
   }
 
   async #close(params: JsonObject): Promise<JsonObject> {

@@ -140,8 +140,8 @@ class Walk {
       if (value !== undefined) this.#keyword(key, value, schema, path, sent);
     }
     if (schema["properties"] !== undefined && schema["type"] === undefined) sent["type"] = "object";
-    if (isObjectType(sent["type"])) this.#close(schema, path, sent);
-    if (isArrayType(sent["type"]) && schema["items"] === undefined) {
+    if (isOf("object", sent["type"])) this.#close(schema, path, sent);
+    if (isOf("array", sent["type"]) && schema["items"] === undefined) {
       this.report(path, "an array must say what its `items` are");
     }
     this.#named(schema, path, sent);
@@ -279,10 +279,6 @@ function meaningful(schema: JsonObject): string[] {
   );
 }
 
-function isObjectType(type: JsonValue | undefined): boolean {
-  return type === "object" || (Array.isArray(type) && type.includes("object"));
-}
-
-function isArrayType(type: JsonValue | undefined): boolean {
-  return type === "array" || (Array.isArray(type) && type.includes("array"));
+function isOf(name: string, type: JsonValue | undefined): boolean {
+  return [type].flat().includes(name);
 }

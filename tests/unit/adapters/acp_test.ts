@@ -248,7 +248,7 @@ test("pages of the list hold each thread that the client has", async () => {
   const client = {
     async *threads(filter: ThreadFilter) {
       filters.push(filter);
-      for (const id of ids) yield { raw: { id, cwd: "/w", updatedAt: 1 } };
+      for (const id of [...ids]) yield { raw: { id, cwd: "/w", updatedAt: 1 } };
     },
   } as unknown as Client;
   const [toAgent, toClient] = [new TransformStream(), new TransformStream()];
@@ -270,8 +270,17 @@ test("pages of the list hold each thread that the client has", async () => {
     const { result } = await ask("session/list", { cwd: "/w", cursor });
     seen.push(...result.sessions.map(({ sessionId }: { sessionId: string }) => sessionId));
     cursor = result.nextCursor;
+    // A thread that is used meanwhile is the first of a new list.
+    ids.unshift(ids.pop()!);
   }
-  assert.deepEqual([seen, pages], [ids, 3]);
+  assert.deepEqual([seen, pages], [ids.toSorted((a, b) => +a.slice(1) - +b.slice(1)), 3]);
+  assert.equal(filters.length, 1);
+  // A page that is read again comes by its place.
+  const { result } = await ask("session/list", { cwd: "/w", cursor: "200" });
+  assert.deepEqual(
+    result.sessions.map(({ sessionId }: { sessionId: string }) => sessionId),
+    ids.slice(200),
+  );
   assert.deepEqual([filters[0]!.cwd, filters[0]!.sortKey], ["/w", "updated_at"]);
   for (const cursor of ["x", "-1"]) {
     assert.equal((await ask("session/list", { cursor })).error.code, -32602);
