@@ -9,6 +9,7 @@ import {
   PolicyMismatchError,
   RpcError,
   type Session,
+  type SessionConfig,
   type TurnEvent,
 } from "../../mod.ts";
 import { CheckpointStore } from "../../src/session/history/rewind/checkpoint_store.ts";
@@ -359,5 +360,48 @@ test("a profile that the user's configuration chooses has no more than the sessi
         web_search: "disabled",
       },
     });
+  });
+});
+
+test("tools that the user has approved for ever are asked about where hooks or rules are to see them", () => {
+  const approve = { approval_mode: "approve" };
+  const methods = {
+    "config/read": () => ({
+      config: {
+        mcp_servers: {
+          all: { command: "x", default_tools_approval_mode: "approve" },
+          some: { command: "x", tools: { wipe: approve, look: { approval_mode: "auto" } } },
+          none: { command: "x", default_tools_approval_mode: "auto" },
+        },
+        apps: { mail: { tools: { send: approve } } },
+      },
+    }),
+  };
+  const prompt = { approval_mode: "prompt" };
+  const asking = {
+    mcp_servers: {
+      all: { default_tools_approval_mode: "prompt", tools: {} },
+      some: { tools: { wipe: prompt } },
+    },
+    apps: { mail: { tools: { send: prompt } } },
+  };
+  const watch = { name: "watch", call: () => ({ type: "continue" as const }) };
+  return onFake({ server: { methods } }, async ({ client, server, cwd }) => {
+    const rows = [
+      [{}, {}],
+      [{ approvalPolicy: "untrusted" }, {}],
+      [{ hooks: { pre: [watch] } }, asking],
+      [{
+        approvalPolicy: "untrusted",
+        approvals: { rules: [{ effect: "deny", tool: "wipe" }] },
+      }, asking],
+    ] as const;
+    for (const [given, expected] of rows) {
+      await client.startSession({ cwd, ...given } as SessionConfig);
+      const sent = server().received.findLast(({ method }) => method === "thread/start")!;
+      const { mcp_servers, apps } = sent.params.config;
+      const told = { ...(mcp_servers && { mcp_servers }), ...(apps && { apps }) };
+      assert.deepEqual(told, expected, JSON.stringify(given));
+    }
   });
 });

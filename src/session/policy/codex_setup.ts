@@ -4,7 +4,7 @@
  */
 import type { Grant } from "../../approvals/mod.ts";
 import { PermissionDeniedError, PolicyError } from "../../errors/mod.ts";
-import { isJsonObject, type JsonObject, type JsonValue, memberOf } from "../../json.ts";
+import { isJsonObject, type JsonObject, type JsonValue, memberOf, objectOf } from "../../json.ts";
 import {
   compareEcho,
   type EffectivePolicy,
@@ -43,6 +43,7 @@ export async function overUsers(
   { cwd, reads, approvalPolicy }: EffectivePolicy,
   config: JsonObject,
   goals: boolean,
+  guarded: boolean,
 ): Promise<JsonObject> {
   const apart: JsonObject = reads === "all" ? {} : {
     // What the login's account is connected to, such as its mail, is read by tools that nobody is asked about; of the two
@@ -52,7 +53,8 @@ export async function overUsers(
     "features.plugins": false,
   };
   const hooks = approvalPolicy === "never" ? {} : await withoutAnsweringHooks(core, cwd, config);
-  const held = { ...apart, ...config, ...hooks };
+  const tables = guarded ? await askingAboutApproved(core, cwd, config) : {};
+  const held = { ...apart, ...config, ...hooks, ...tables };
   return supports(core.server.version, "profilesWin")
     ? await overProfile(core, cwd, { ...held, "features.goals": goals })
     : held;
@@ -83,6 +85,37 @@ async function withoutAnsweringHooks(
   const state = isJsonObject(given["state"]) ? given["state"] : {};
   const off = Object.fromEntries(keys.map((key) => [key, { enabled: false }]));
   return { hooks: { ...given, state: { ...state, ...off } } };
+}
+
+/**
+ * The settings by which codex asks about the tools of servers and apps that the user has approved for ever, where hooks or rules
+ * are to see each call: it would ask nobody. What the caller's own settings say stays.
+ */
+async function askingAboutApproved(
+  core: RuntimeCore,
+  cwd: string,
+  own: JsonObject,
+): Promise<JsonObject> {
+  const read = await core.callNow("config/read", { cwd });
+  const asking: JsonObject = {};
+  for (const table of ["mcp_servers", "apps"]) {
+    const said = objectOf(own, table) ?? {};
+    const held: JsonObject = {};
+    for (const [name, one] of Object.entries(objectOf(read, "config", table) ?? {})) {
+      const tools = Object.keys(objectOf(one, "tools") ?? {}).filter((tool) =>
+        memberOf(one, "tools", tool, "approval_mode") === "approve"
+      );
+      const all = memberOf(one, "default_tools_approval_mode") === "approve";
+      if (!all && tools.length === 0) continue;
+      held[name] = {
+        ...(all ? { default_tools_approval_mode: "prompt" } : {}),
+        tools: Object.fromEntries(tools.map((tool) => [tool, { approval_mode: "prompt" }])),
+        ...objectOf(said, name),
+      };
+    }
+    if (Object.keys(held).length > 0) asking[table] = { ...said, ...held };
+  }
+  return asking;
 }
 
 /**

@@ -121,7 +121,7 @@ export async function decideSessionPolicy(
     : config;
   if (asks || effective.reads !== "all" || supports(core.server.version, "profilesWin")) {
     const { overUsers } = await import("./codex_setup.ts");
-    thread.config = await overUsers(core, effective, thread.config, profile.goals);
+    thread.config = await overUsers(core, effective, thread.config, profile.goals, guarded);
   }
   const started = { policy: effective, params: thread };
   return {
