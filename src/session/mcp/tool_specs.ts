@@ -88,8 +88,9 @@ function writtenOut(
     const one = others.length === 0 ? first : { anyOf: [first, ...others] };
     return writtenOut({ ...array, items: one }, root, open);
   }
-  // So it tells values without a type. A member may be called `const`.
   const { type, const: only } = value;
+  if (items === undefined && [type].flat().includes("array")) value = { ...value, items: {} };
+  // So it tells values without a type. A member may be called `const`.
   const choices = /^[nb]/.test(typeof only) ? [only!] : asList(value["enum"]);
   if (type === undefined && choices.length > 0) return { type: typesOf(choices), ...value };
   // Codex before 0.136 knows one word for alternatives.

@@ -539,6 +539,16 @@ test("toolSpecsOf() takes schemas of objects, and not the members of one alone",
         properties: { list: { items: { anyOf: [{ type: "string" }, { type: "number" }] } } },
       },
     ],
+    [
+      { properties: { any: { type: "array" }, or: { type: ["array", "null"] } } },
+      {
+        type: "object",
+        properties: {
+          any: { type: "array", items: {} },
+          or: { type: ["array", "null"], items: {} },
+        },
+      },
+    ],
     // And what is in no `anyOf`, before 0.136.
     [
       { properties: { oneOf: { oneOf: [{ type: "null" }, { oneOf: [], anyOf: [] }] } } },
