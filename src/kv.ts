@@ -7,6 +7,7 @@ import { delay } from "./async.ts";
 import { callback, having, type Kind, kind, list, required } from "./check/mod.ts";
 import { CodexError, messageOf } from "./errors/mod.ts";
 import { type JsonValue, memberOf } from "./json.ts";
+import { redactText } from "./redact.ts";
 
 /** A key. */
 export type KvKey = readonly (string | number)[];
@@ -58,7 +59,7 @@ const BUSY_DELAYS = [5, 10, 20, 40, 80, 160, 320, 640, 1_000, 1_000];
 
 /**
  * The same database, which tries again while another process keeps its file locked. When that lasts, it rejects with
- * `CodexError` `kvBusy`, which is retryable: nothing was written.
+ * `CodexError` `kvBusy`, which is retryable: nothing was written. What else fails is a `kvFailed`.
  */
 export function patientKv(kv: KvDatabase): KvDatabase {
   return {
@@ -112,7 +113,11 @@ async function patiently<T>(step: () => Promise<T>): Promise<T> {
     try {
       return await step();
     } catch (error) {
-      if (!/database (?:table )?is locked|SQLITE_BUSY/i.test(messageOf(error))) throw error;
+      if (!/database (?:table )?is locked|SQLITE_BUSY/i.test(messageOf(error))) {
+        // As of a full disk, or one that is closed. A remote one may name its password with its address.
+        const message = redactText(`The key-value database: ${messageOf(error)}`);
+        throw new CodexError("kvFailed", message, { cause: error });
+      }
       const ms = BUSY_DELAYS[tried];
       if (ms === undefined) {
         throw new CodexError("kvBusy", "The key-value database is locked by other processes.", {

@@ -54,7 +54,10 @@ test("a database that stays locked is a retryable CodexError; other failures com
     tries++;
     throw new TypeError("Value too large");
   };
-  await assert.rejects(patientKv(kv).atomic().set(["a"], 1).commit(), /too large/);
+  const failure = await patientKv(kv).atomic().set(["a"], 1).commit().catch((error) => error);
+  assert.ok(failure instanceof CodexError);
+  assert.deepEqual([failure.code, failure.retryable], ["kvFailed", false]);
+  assert.match(failure.message, /too large/);
   assert.equal(tries, 1);
 });
 
