@@ -323,6 +323,11 @@ export class MemoryServer {
     if (method === "thread/loaded/list" && this.#asked.size > 0) {
       return request.respond({ data: [], nextCursor: null });
     }
+    // And what holds over a session's settings, where that is to ask.
+    if (method === "hooks/list") return request.respond({ data: [] });
+    if (method === "config/read" && params["includeLayers"] === undefined) {
+      return request.respond({ config: {} });
+    }
     this.#requests.put(request);
   }
 

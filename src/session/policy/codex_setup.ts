@@ -3,7 +3,7 @@
  * @module
  */
 import type { Grant } from "../../approvals/mod.ts";
-import { PermissionDeniedError, PolicyError } from "../../errors/mod.ts";
+import { PermissionDeniedError, PolicyError, RpcError } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue, memberOf, objectOf } from "../../json.ts";
 import {
   compareEcho,
@@ -60,6 +60,14 @@ export async function overUsers(
     : held;
 }
 
+/** A call that every codex answers; a cassette that was recorded without it says that it has none (-32601), as no codex does. */
+async function lookUp(core: RuntimeCore, method: string, params: JsonObject): Promise<JsonValue> {
+  return await core.callNow(method, params).catch((error) => {
+    if (error instanceof RpcError && error.rpcCode === -32601) return null;
+    throw error;
+  });
+}
+
 /**
  * The settings by which no hook of the user's or of a plugin answers codex's questions: codex asks those first, and us only where
  * none has answered (0.130 to 0.169). What this script itself gave codex stays, and so do an administrator's hooks.
@@ -70,7 +78,7 @@ async function withoutAnsweringHooks(
   own: JsonObject,
 ): Promise<JsonObject> {
   if (!supports(core.server.version, "listsHooks")) return {};
-  const listed = memberOf(await core.callNow("hooks/list", { cwds: [cwd] }), "data");
+  const listed = memberOf(await lookUp(core, "hooks/list", { cwds: [cwd] }), "data");
   const keys = (Array.isArray(listed) ? listed : []).flatMap((one) => {
     const hooks = memberOf(one, "hooks");
     return (Array.isArray(hooks) ? hooks : []).flatMap((hook) =>
@@ -96,7 +104,7 @@ async function askingAboutApproved(
   cwd: string,
   own: JsonObject,
 ): Promise<JsonObject> {
-  const read = await core.callNow("config/read", { cwd });
+  const read = await lookUp(core, "config/read", { cwd });
   const asking: JsonObject = {};
   for (const table of ["mcp_servers", "apps"]) {
     const said = objectOf(own, table) ?? {};
@@ -128,7 +136,7 @@ async function overProfile(
   config: JsonObject,
 ): Promise<JsonObject> {
   const profile = config["profile"] ??
-    memberOf(await core.callNow("config/read", { cwd }), "config", "profile");
+    memberOf(await lookUp(core, "config/read", { cwd }), "config", "profile");
   if (typeof profile !== "string") return config;
   const own: JsonObject = { features: {} };
   for (const [key, value] of Object.entries(config)) {

@@ -26,6 +26,7 @@ const LOOK_UPS = [
   "config/read",
   "fs/readDirectory",
   "fuzzyFileSearch",
+  "hooks/list",
   "thread/loaded/list",
   "windowsSandbox/readiness",
 ];

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { ConnectionClosedError, RpcError } from "../../../src/errors/mod.ts";
 import { Runtime } from "../../../src/runtime/runtime.ts";
+import { Client } from "../../../src/session/client/client.ts";
 import {
   memoryTransport,
   type MemoryTransportOptions,
@@ -148,4 +149,20 @@ test("a client that restarts finds the same server again", async () => {
   }
   assert.equal(server.connections, 2);
   assert.equal(await runtime.request("ping", {}, CONSENT), "pong");
+});
+
+test("memoryTransport() answers what a session looks up that asks, as a codex without settings does", async () => {
+  const { transport, server } = memoryTransport();
+  const client = await Client.connect({ transport });
+  const opened = client.startSession({
+    cwd: "/",
+    approvalPolicy: "untrusted",
+    approvals: { rules: [{ effect: "deny", tool: "wipe" }] },
+  });
+  opened.catch(() => {});
+  const { params, reject } = await server.nextRequest("thread/start");
+  assert.equal((params as { approvalPolicy?: string }).approvalPolicy, "untrusted");
+  reject(-32600, "no thread");
+  await assert.rejects(opened, RpcError);
+  await client.shutdown();
 });
