@@ -14,7 +14,7 @@ export interface ArtifactManagerOptions {
   store?: ArtifactStore;
   /** The model. Default: codex's own. */
   model?: string;
-  /** How much the model thinks. Default `"medium"`. */
+  /** How much the model thinks. Default: as for sessions, `"medium"` where no setting of codex's names another. */
   effort?: ReasoningEffort;
   /** Milliseconds for each turn. Default 120,000. */
   timeoutMs?: number;

@@ -195,10 +195,15 @@ class Agent {
 
   /** A prompt without a login would fail after the user has written it. */
   async #assertLogin(signal: AbortSignal): Promise<void> {
-    const told = await this.#client.runtime.request("account/read", {}, { signal });
+    const told = await this.#client.runtime.request("account/read", {}, { signal })
+      // Codex from 0.160 on asks the account's backend first, which may refuse the login, or be away.
+      .catch((error) => {
+        if (!(error instanceof RpcError)) throw error;
+        return { requiresOpenaiAuth: error.rpcMessage.includes("unauthorized") };
+      });
     if (memberOf(told, "requiresOpenaiAuth") !== true) return;
     if (isJsonObject(memberOf(told, "account"))) return;
-    const message = "Codex has no login. Run `codex login` in a terminal, then try again.";
+    const message = "Codex has no valid login. Run `codex login` in a terminal, then try again.";
     throw new Fault(FAULTS.authRequired, message);
   }
 

@@ -10,7 +10,7 @@ import { AgentSession } from "../../../src/adapters/acp/session.ts";
 import { diffs, visible } from "../../../src/adapters/acp/tool_calls.ts";
 import { Updates } from "../../../src/adapters/acp/updates.ts";
 import type { ToolCallFields } from "../../../src/adapters/acp/wire.ts";
-import { InvalidArgumentError } from "../../../src/errors/mod.ts";
+import { InvalidArgumentError, RpcError } from "../../../src/errors/mod.ts";
 import { normalizeSandbox } from "../../../src/permissions/mod.ts";
 import type { Client, RunProfile, ThreadFilter, TurnEvent } from "../../../src/session/mod.ts";
 import { test } from "../../_harness.ts";
@@ -251,19 +251,7 @@ test("pages of the list hold each thread that the client has", async () => {
       for (const id of [...ids]) yield { raw: { id, cwd: "/w", updatedAt: 1 } };
     },
   } as unknown as Client;
-  const [toAgent, toClient] = [new TransformStream(), new TransformStream()];
-  const streams = { readable: toAgent.readable, writable: toClient.writable };
-  const served = serveAgent(client, streams, {});
-  const writer = toAgent.writable.getWriter();
-  const lines = toClient.readable.pipeThrough(new TextDecoderStream()).getReader();
-  const ask = async (method: string, params: object) => {
-    const line = JSON.stringify({ jsonrpc: "2.0", id: 1, method, params });
-    await writer.write(new TextEncoder().encode(`${line}\n`));
-    let text = "";
-    while (!text.endsWith("\n")) text += (await lines.read()).value;
-    return JSON.parse(text);
-  };
-  await ask("initialize", { protocolVersion: 1 });
+  const { ask, close } = await editorOf(client);
   const seen: string[] = [];
   let pages = 0;
   for (let cursor: string | null | undefined = null; cursor !== undefined; pages++) {
@@ -285,9 +273,42 @@ test("pages of the list hold each thread that the client has", async () => {
   for (const cursor of ["x", "-1"]) {
     assert.equal((await ask("session/list", { cursor })).error.code, -32602);
   }
-  await writer.close();
-  await served;
+  await close();
 });
+
+test("a login that its backend refuses is asked for, and one of a backend that is away is not", async () => {
+  // 0.160 to 0.169.
+  for (const [words, code] of [["unauthorized (401)", -32000], ["failed", undefined]] as const) {
+    const message = `workspace routing discovery ${words}`;
+    const request = () => Promise.reject(new RpcError("account/read", -32603, message));
+    const { ask, close } = await editorOf({ runtime: { request } } as unknown as Client);
+    const { error } = await ask("authenticate", { methodId: "codex-login" });
+    assert.equal(error?.code, code);
+    await close();
+  }
+});
+
+/** An editor that is connected to the agent. */
+async function editorOf(client: Client) {
+  const [toAgent, toClient] = [new TransformStream(), new TransformStream()];
+  const streams = { readable: toAgent.readable, writable: toClient.writable };
+  const served = serveAgent(client, streams, {});
+  const writer = toAgent.writable.getWriter();
+  const lines = toClient.readable.pipeThrough(new TextDecoderStream()).getReader();
+  const ask = async (method: string, params: object) => {
+    const line = JSON.stringify({ jsonrpc: "2.0", id: 1, method, params });
+    await writer.write(new TextEncoder().encode(`${line}\n`));
+    let text = "";
+    while (!text.endsWith("\n")) text += (await lines.read()).value;
+    return JSON.parse(text);
+  };
+  await ask("initialize", { protocolVersion: 1 });
+  const close = async () => {
+    await writer.close();
+    await served;
+  };
+  return { ask, close };
+}
 
 test("blocks become a prompt in their order, and a command only what begins one", () => {
   const text = (text: string) => ({ type: "text", text });
