@@ -487,6 +487,10 @@ test("a notification that is sent while there is no server goes to the next one"
     const told = runtime.notify("some/notification", { any: 1 });
     const late = await rejection(runtime.request("model/list", {}, { timeoutMs: 5 }));
     assert.ok(late instanceof RequestTimeoutError, `${late}`);
+    const [stop, reason] = [new AbortController(), new Error("enough")];
+    const given = rejection(runtime.request("model/list", {}, { signal: stop.signal }));
+    stop.abort(reason);
+    assert.equal(await given, reason);
     gate.resolve();
     await told;
     assert.equal((await servers[1]!.waitForMethod("some/notification")).params.any, 1);

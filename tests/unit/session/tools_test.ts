@@ -604,6 +604,12 @@ test("toolSpecsOf() takes schemas of objects, and not the members of one alone",
     $defs: { L: { type: "array", items, description: "x".repeat(2_000) } },
   });
   assert.deepEqual(await specOf(grown([n, n])), { type: "object", ...grown(n) });
+  // What stays small may grow by more.
+  const { properties: small } = await specOf({
+    ...long,
+    $defs: { L: { enum: ["x".repeat(200)] } },
+  });
+  assert.doesNotMatch(JSON.stringify(small), /\$ref/);
   // Written out, each of these would be twice as long as the one before.
   const two = (n: number) => ({
     properties: { a: { $ref: `#/$defs/${n}` }, b: { $ref: `#/$defs/${n}` } },
