@@ -12,35 +12,21 @@ import {
   RpcError,
   TurnFailedError,
 } from "../../errors/mod.ts";
-import {
-  isJsonObject,
-  type JsonObject,
-  type JsonValue,
-  memberOf,
-  numberOf,
-  stringOf,
-} from "../../json.ts";
-import { isAbsolutePath } from "../../platform/mod.ts";
+import { isJsonObject, type JsonObject, type JsonValue, memberOf } from "../../json.ts";
 import { supports } from "../../protocol/mod.ts";
-import type {
-  Client,
-  Model,
-  Session,
-  SessionConfig,
-  ThreadFilter,
-  ThreadSummary,
-} from "../../session/mod.ts";
+import type { Client, Model, Session, SessionConfig } from "../../session/mod.ts";
 import { LIBRARY_VERSION } from "../../version.ts";
 import { type Modes, modesOf, readServers, Settings, withServers } from "./settings.ts";
 import { type Call, Peer } from "./peer.ts";
 import { AgentSession, COMMANDS } from "./session.ts";
+import { SessionList } from "./session_list.ts";
 import {
   type ByteStreams,
   type ClientAbilities,
   Fault,
   FAULTS,
   type InitializeResult,
-  type ListResult,
+  isAbsolute,
   misfit,
   PROTOCOL_VERSION,
   type ServeProfile,
@@ -51,8 +37,6 @@ import {
 const MAX_SESSIONS = 128;
 /** Milliseconds for a turn; a person sees it run, and can cancel it. */
 const TIMEOUT_MS = 3_600_000;
-/** Sessions on a page of the list. */
-const PAGE = 100;
 
 /** Serves a client until it is gone. */
 export async function serveAgent(
@@ -73,12 +57,7 @@ class Agent {
   /** Threads that are being opened. */
   readonly #opening: Set<string | symbol> = new Set();
   #models: Promise<Model[]> | null = null;
-  /** How the list goes on that was read last: its place in a list that has changed would be another. */
-  #listing: {
-    place: string;
-    threads: AsyncIterator<ThreadSummary>;
-    next: Promise<IteratorResult<ThreadSummary>>;
-  } | null = null;
+  readonly #list: SessionList;
   /** What the client can show; `null` before it said so. */
   #can: ClientAbilities | null = null;
 
@@ -91,6 +70,7 @@ class Agent {
       notification: (method, params) => this.#notification(method, params),
       fault,
     });
+    this.#list = new SessionList(client, this.#peer.closed);
   }
 
   async run(): Promise<void> {
@@ -137,7 +117,7 @@ class Agent {
         return await this.#begin(params, call, fork);
       }
       case "session/list":
-        return await this.#list(params, signal);
+        return await this.#list.page(params, signal);
       case "session/close":
         return await this.#close(params);
       case "session/prompt":
@@ -327,34 +307,6 @@ class Agent {
     return this.#models;
   }
 
-  async #list(params: JsonObject, signal: AbortSignal): Promise<ListResult> {
-    const { cwd = null, cursor } = params;
-    if (cwd !== null && !isAbsolute(cwd)) throw misfit("cwd", "an absolute path");
-    const from = Number(cursor ?? 0);
-    if (!(from >= 0)) throw misfit("cursor", "a number");
-    const place = JSON.stringify([cwd, from]);
-    const isNext = this.#listing?.place === place;
-    const filter: ThreadFilter = { sortKey: "updated_at", signal: this.#peer.closed };
-    // The server's own cursors would lose threads of one second.
-    const threads = isNext
-      ? this.#listing!.threads
-      : this.#client.threads(cwd === null ? filter : { ...filter, cwd })[Symbol.asyncIterator]();
-    let next = isNext ? this.#listing!.next : threads.next();
-    this.#listing = null;
-    const sessions: ListResult["sessions"] = [];
-    for (let at = isNext ? from : 0;; at++) {
-      const { done, value } = await next;
-      if (done) return { sessions };
-      if (sessions.length === PAGE) {
-        this.#listing = { place: JSON.stringify([cwd, at]), threads, next };
-        return { sessions, nextCursor: `${at}` };
-      }
-      signal.throwIfAborted();
-      if (at >= from) sessions.push(listed(value.raw));
-      next = threads.next();
-    }
-  }
-
   async #close(params: JsonObject): Promise<JsonObject> {
     await this.#drop(this.#session(params));
     return {};
@@ -420,10 +372,6 @@ function placeOf(params: JsonObject): string {
   return cwd;
 }
 
-function isAbsolute(path: JsonValue | undefined): path is string {
-  return typeof path === "string" && isAbsolutePath(path) && !path.includes("\0");
-}
-
 /** What was thrown, as a refusal. Words of this library only: others may hold what a client should not see. */
 function fault(error: unknown): Fault {
   if (error instanceof Fault) return error;
@@ -438,17 +386,4 @@ function codeOf(error: CodexError): number {
   return error instanceof InvalidArgumentError || error instanceof AttachmentNotFoundError
     ? FAULTS.invalidParams
     : FAULTS.internal;
-}
-
-/** How a thread of codex's is listed. */
-export function listed(thread: JsonObject): ListResult["sessions"][number] {
-  const title = (stringOf(thread, "name") ?? stringOf(thread, "preview") ?? "").trim();
-  const updated = new Date((numberOf(thread, "updatedAt") ?? NaN) * 1_000);
-  return {
-    sessionId: stringOf(thread, "id") ?? "",
-    cwd: stringOf(thread, "cwd") ?? "",
-    ...(title === "" ? {} : { title: title.split("\n", 1)[0]!.slice(0, 200) }),
-    // One date out of range is no reason to list nothing.
-    ...(isNaN(updated.getTime()) ? {} : { updatedAt: updated.toISOString() }),
-  };
 }

@@ -5,6 +5,7 @@
  */
 import type { ApprovalRules } from "../../approvals/mod.ts";
 import { type JsonObject, type JsonValue, stringOf } from "../../json.ts";
+import { isAbsolutePath } from "../../platform/mod.ts";
 import type { RunProfile } from "../../session/mod.ts";
 
 /** How the sessions of an editor run. */
@@ -252,6 +253,11 @@ export const FAULTS = {
 /** The refusal of a member that is not what the protocol has there. */
 export function misfit(at: string, accepts: string): Fault {
   return new Fault(FAULTS.invalidParams, `\`${at}\` must be ${accepts}.`);
+}
+
+/** Whether it is a path that does not depend on where somebody stands. */
+export function isAbsolute(path: JsonValue | undefined): path is string {
+  return typeof path === "string" && isAbsolutePath(path) && !path.includes("\0");
 }
 
 /** A member that has to be a string. */

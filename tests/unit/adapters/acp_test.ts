@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import type { ApprovalRequest } from "../../../src/approvals/mod.ts";
 import { parseRequest } from "../../../src/approvals/request/parse_request.ts";
-import { listed, serveAgent } from "../../../src/adapters/acp/agent.ts";
+import { serveAgent } from "../../../src/adapters/acp/agent.ts";
+import { listed } from "../../../src/adapters/acp/session_list.ts";
 import { readPrompt } from "../../../src/adapters/acp/content.ts";
 import { modesOf, readServers, Settings, withServers } from "../../../src/adapters/acp/settings.ts";
 import { answersOf, askedOf, decisionOf, formOf } from "../../../src/adapters/acp/permission.ts";
