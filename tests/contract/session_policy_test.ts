@@ -406,13 +406,11 @@ test("tools that the user has approved for ever are asked about where hooks or r
   });
 });
 
-test("a cassette that holds no look-up of hooks and settings opens a session that asks", () => {
-  const none = () => {
-    throw new FakeRpcError("The cassette does not hold this look-up.", -32601);
+test("a session that asks is not opened where codex does not tell its hooks", () => {
+  const refuse = () => {
+    throw new FakeRpcError("no", -32601);
   };
-  const methods = { "hooks/list": none, "config/read": none };
-  return onFake({ server: { methods } }, async ({ client, cwd }) => {
-    const approvals = { rules: [{ effect: "deny", tool: "wipe" }] } as const;
-    await client.startSession({ cwd, approvalPolicy: "untrusted", approvals });
+  return onFake({ server: { methods: { "hooks/list": refuse } } }, async ({ client, cwd }) => {
+    await assert.rejects(client.startSession({ cwd, approvalPolicy: "untrusted" }), RpcError);
   });
 });

@@ -3,8 +3,8 @@
  * @module
  */
 import type { Grant } from "../../approvals/mod.ts";
-import { PermissionDeniedError, PolicyError, RpcError } from "../../errors/mod.ts";
-import { isJsonObject, type JsonObject, type JsonValue, memberOf, objectOf } from "../../json.ts";
+import { PermissionDeniedError, PolicyError } from "../../errors/mod.ts";
+import { type JsonValue, memberOf } from "../../json.ts";
 import {
   compareEcho,
   type EffectivePolicy,
@@ -13,9 +13,9 @@ import {
   realPathOf,
 } from "../../permissions/mod.ts";
 import { isInside } from "../../platform/mod.ts";
-import { supports } from "../../protocol/mod.ts";
 import { isRemote, type RuntimeCore } from "../../runtime/mod.ts";
 import { endCommands, STATUS_MS } from "../turn/stop_turn.ts";
+import { refuseAnsweringHooks } from "./over_users.ts";
 import { endsLeft, reachesNetwork, reachOf } from "./policy_facts.ts";
 
 /**
@@ -34,127 +34,6 @@ export function rulesFilesRefusal(rulesFiles: EffectivePolicy["rulesFiles"]): Po
     }. ` +
       "Remove them, use another CODEX_HOME, let the script read them, or set `allowRulesFiles: true`.",
     { data: { rulesFiles: rulesFiles.map(({ path }) => path) } },
-  );
-}
-
-/** A thread's settings, with those that hold over what the user's configuration and account bring. */
-export async function overUsers(
-  core: RuntimeCore,
-  { cwd, reads, approvalPolicy }: EffectivePolicy,
-  config: JsonObject,
-  goals: boolean,
-  guarded: boolean,
-): Promise<JsonObject> {
-  const apart: JsonObject = reads === "all" ? {} : {
-    // What the login's account is connected to, such as its mail, is read by tools that nobody is asked about; of the two
-    // names codex takes the older one. Of the account's plugins it starts programs.
-    "features.apps": false,
-    "features.connectors": config["features.apps"] ?? false,
-    "features.plugins": false,
-  };
-  const hooks = approvalPolicy === "never" ? {} : await withoutAnsweringHooks(core, cwd, config);
-  const tables = guarded ? await askingAboutApproved(core, cwd, config) : {};
-  const held = { ...apart, ...config, ...hooks, ...tables };
-  return supports(core.server.version, "profilesWin")
-    ? await overProfile(core, cwd, { ...held, "features.goals": goals })
-    : held;
-}
-
-/** A call that every codex answers; a cassette that was recorded without it says that it has none (-32601), as no codex does. */
-async function lookUp(core: RuntimeCore, method: string, params: JsonObject): Promise<JsonValue> {
-  return await core.callNow(method, params).catch((error) => {
-    if (error instanceof RpcError && error.rpcCode === -32601) return null;
-    throw error;
-  });
-}
-
-/**
- * The settings by which no hook of the user's or of a plugin answers codex's questions: codex asks those first, and us only where
- * none has answered (0.130 to 0.169). What this script itself gave codex stays, and so do an administrator's hooks.
- */
-async function withoutAnsweringHooks(
-  core: RuntimeCore,
-  cwd: string,
-  own: JsonObject,
-): Promise<JsonObject> {
-  if (!supports(core.server.version, "listsHooks")) return {};
-  const listed = memberOf(await lookUp(core, "hooks/list", { cwds: [cwd] }), "data");
-  const keys = (Array.isArray(listed) ? listed : []).flatMap((one) => {
-    const hooks = memberOf(one, "hooks");
-    return (Array.isArray(hooks) ? hooks : []).flatMap((hook) =>
-      memberOf(hook, "eventName") === "permissionRequest" && memberOf(hook, "enabled") !== false &&
-        memberOf(hook, "isManaged") !== true && memberOf(hook, "source") !== "sessionFlags"
-        ? [String(memberOf(hook, "key"))]
-        : []
-    );
-  });
-  if (keys.length === 0) return {};
-  const given = isJsonObject(own["hooks"]) ? own["hooks"] : {};
-  const state = isJsonObject(given["state"]) ? given["state"] : {};
-  const off = Object.fromEntries(keys.map((key) => [key, { enabled: false }]));
-  return { hooks: { ...given, state: { ...state, ...off } } };
-}
-
-/**
- * The settings by which codex asks about the tools of servers and apps that the user has approved for ever, where hooks or rules
- * are to see each call: it would ask nobody. What the caller's own settings say stays.
- */
-async function askingAboutApproved(
-  core: RuntimeCore,
-  cwd: string,
-  own: JsonObject,
-): Promise<JsonObject> {
-  const read = await lookUp(core, "config/read", { cwd });
-  const asking: JsonObject = {};
-  for (const table of ["mcp_servers", "apps"]) {
-    const said = objectOf(own, table) ?? {};
-    const held: JsonObject = {};
-    for (const [name, one] of Object.entries(objectOf(read, "config", table) ?? {})) {
-      const tools = Object.keys(objectOf(one, "tools") ?? {}).filter((tool) =>
-        memberOf(one, "tools", tool, "approval_mode") === "approve"
-      );
-      const all = memberOf(one, "default_tools_approval_mode") === "approve";
-      if (!all && tools.length === 0) continue;
-      held[name] = {
-        ...(all ? { default_tools_approval_mode: "prompt" } : {}),
-        tools: Object.fromEntries(tools.map((tool) => [tool, { approval_mode: "prompt" }])),
-        ...objectOf(said, name),
-      };
-    }
-    if (Object.keys(held).length > 0) asking[table] = { ...said, ...held };
-  }
-  return asking;
-}
-
-/**
- * A thread's settings, also as those of the profile that the user's configuration chooses: codex lets that win (0.104 to 0.130).
- * Only what a profile can hold.
- */
-async function overProfile(
-  core: RuntimeCore,
-  cwd: string,
-  config: JsonObject,
-): Promise<JsonObject> {
-  const profile = config["profile"] ??
-    memberOf(await lookUp(core, "config/read", { cwd }), "config", "profile");
-  if (typeof profile !== "string") return config;
-  const own: JsonObject = { features: {} };
-  for (const [key, value] of Object.entries(config)) {
-    const [first, name] = key.split(".");
-    if (first === "features" && name !== undefined) (own["features"] as JsonObject)[name] = value;
-    else if (key === "web_search" || key === "tools") own[key] = value;
-  }
-  return { ...config, profiles: { [profile]: own } };
-}
-
-/** Rejects a prompt that asks in a session that did not: its thread has those hooks. */
-async function refuseAnsweringHooks(core: RuntimeCore, cwd: string): Promise<void> {
-  const { hooks } = await withoutAnsweringHooks(core, cwd, {});
-  if (hooks === undefined) return;
-  throw new PolicyError(
-    "A hook of the user's configuration (`PermissionRequest`) would answer codex's questions in your place. " +
-      "Give the session the approval policy or the hooks from its start, which leaves that hook out.",
-    { data: { reason: "answeringHooks" } },
   );
 }
 

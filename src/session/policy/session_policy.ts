@@ -120,7 +120,7 @@ export async function decideSessionPolicy(
       .threadWithServers(config, mcpServers, { served, guarded })
     : config;
   if (asks || effective.reads !== "all" || supports(core.server.version, "profilesWin")) {
-    const { overUsers } = await import("./codex_setup.ts");
+    const { overUsers } = await import("./over_users.ts");
     thread.config = await overUsers(core, effective, thread.config, profile.goals, guarded);
   }
   const started = { policy: effective, params: thread };

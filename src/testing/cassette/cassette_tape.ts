@@ -37,8 +37,11 @@ export type TapeOutput = { readonly line: string } | { readonly closed: Cassette
 /** Answers to calls that the recording does not hold, by method. */
 export type CassetteAnswers = Readonly<Record<string, (params: JsonObject) => JsonValue>>;
 
-// A client may tidy up after the recorded part; these are the server's own words.
-const TIDYING: CassetteAnswers = {
+// A client may tidy up after the recorded part, or look up what the recorded one did not, of a home without settings; these
+// are the server's own words.
+const UNRECORDED: CassetteAnswers = {
+  "config/read": () => ({ config: {} }),
+  "hooks/list": () => ({ data: [] }),
   "thread/archive": () => ({}),
   "thread/unsubscribe": () => ({ status: "unsubscribed" }),
 };
@@ -63,7 +66,7 @@ export class Tape {
     answers: CassetteAnswers,
   ) {
     this.#slots = slotsOf(entries);
-    this.#answers = { ...TIDYING, ...answers };
+    this.#answers = { ...UNRECORDED, ...answers };
   }
 
   /** What the server says before the client has said anything. */
