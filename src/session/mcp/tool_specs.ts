@@ -36,11 +36,12 @@ function toolSchema(name: string, { inputSchema }: DynamicTool): JsonObject {
     ? { schema: inputSchema as JsonObject, problem: null }
     : convert(inputSchema);
   const most = 2 * JSON.stringify(schema).length + GROWTH;
-  const open = ["#"];
-  const written = () => schema && writtenOut(schema, schema, open) as JsonObject;
-  let told = written();
+  let told = schema;
   // What would grow much by it keeps more of its references.
-  while (JSON.stringify(told).length > most && open.push("") <= MOST_OPEN) told = written();
+  for (let within = MOST_WITHIN; schema !== null && within >= 0; within--) {
+    told = writtenOut(schema, schema, ["#"], within) as JsonObject;
+    if (JSON.stringify(told).length <= most) break;
+  }
   // Providers want the type, and codex 0.104 would take a string where there is none.
   if (told !== null && isOfObject(told)) return { type: "object", ...withoutChoice(told) };
   throw new InvalidArgumentError("tools", {
@@ -53,28 +54,29 @@ function toolSchema(name: string, { inputSchema }: DynamicTool): JsonObject {
   });
 }
 
-/** How many references in one another are written out, the root's own included. */
-const MOST_OPEN = 4;
+/** How many references in one another are written out. */
+const MOST_WITHIN = 3;
 /** By how many characters a schema may grow by it, beyond twice its size. */
 const GROWTH = 4_000;
 
 /**
- * What a reference leads to in its place, but for one within itself: codex before 0.136 tells the model of a string there, and of
- * no members at the root.
+ * What a reference leads to in its place, but for one within itself (`open`) and below more than so many others: codex before
+ * 0.136 tells the model of a string there, and of no members at the root.
  */
 function writtenOut(
   value: JsonValue,
   root: JsonObject,
   open: readonly string[],
+  within: number,
 ): JsonValue {
-  if (Array.isArray(value)) return value.map((each) => writtenOut(each, root, open));
+  if (Array.isArray(value)) return value.map((each) => writtenOut(each, root, open, within));
   if (!isJsonObject(value)) return value;
   const { $ref, ...beside } = value;
-  if (
-    typeof $ref === "string" && !open.includes($ref) && (open.length < MOST_OPEN || value === root)
-  ) {
+  if (typeof $ref === "string" && !open.includes($ref) && (within > 0 || value === root)) {
     const target = followPointer(root, $ref);
-    if (isJsonObject(target)) return writtenOut({ ...target, ...beside }, root, [...open, $ref]);
+    if (isJsonObject(target)) {
+      return writtenOut({ ...target, ...beside }, root, [...open, $ref], within - 1);
+    }
   }
   // Codex tells an array without one schema of all its items as one of strings, and refuses a list of them.
   const { prefixItems, items, additionalItems, ...array } = value;
@@ -86,7 +88,7 @@ function writtenOut(
     );
     const [first = {}, ...others] = each.values();
     const one = others.length === 0 ? first : { anyOf: [first, ...others] };
-    return writtenOut({ ...array, items: one }, root, open);
+    return writtenOut({ ...array, items: one }, root, open, within);
   }
   const { type, const: only } = value;
   if (items === undefined && [type].flat().includes("array")) value = { ...value, items: {} };
@@ -97,7 +99,8 @@ function writtenOut(
   const word = Array.isArray(value["oneOf"]) && !("anyOf" in value) ? "anyOf" : "oneOf";
   const entries = Object.entries(value).map(([key, each = null]) => [
     key === "oneOf" ? word : key,
-    writtenOut(each, root, key === "$defs" ? new Array(MOST_OPEN) : open),
+    // Definitions keep theirs.
+    writtenOut(each, root, open, key === "$defs" ? 0 : within),
   ]);
   return Object.fromEntries(entries);
 }
