@@ -236,7 +236,8 @@ export type Refusal =
   | "notOfThisThread"
   | "turnTakesNone"
   | "noActiveTurn"
-  | "worksOnNothing";
+  | "worksOnNothing"
+  | "loginRefused";
 
 /** The server's refusals by their wording; it has no codes for them. Each with the codex it was seen on. */
 const REFUSALS: Record<Refusal, RegExp> = {
@@ -270,6 +271,8 @@ const REFUSALS: Record<Refusal, RegExp> = {
   noActiveTurn: /no active turn|expected active turn/i,
   /** No turn of the thread is running: `turn/steer`. 0.104 to 0.169. */
   worksOnNothing: /\bno active turn to steer\b/,
+  /** The login's backend, which codex asks, takes it no more: `account/read`. 0.160 to 0.169. */
+  loginRefused: /unauthorized/,
 };
 
 /** The turn that the server works on instead of the one that was to be interrupted, by its refusal; or `null`. 0.145, 0.169. */

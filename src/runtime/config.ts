@@ -144,9 +144,9 @@ export interface ClientConfig {
    * Whose settings codex has. `"hermetic"` gives it a home of its own with the user's login and nothing else of the user's: no
    * config.toml, rules, AGENTS.md, MCP servers, skills, plugins, hooks or history, and no apps or plugins of the login's
    * account (`features.apps`, `features.plugins`, which `configOverrides` may switch on). `diagnose()` lists what was left out
-   * of the home. The home is removed with the client, or by the next hermetic start when this script was killed, and its threads with
-   * it: only a `store` carries them further. A login in the system's keyring is a `PolicyError`, and `login()` and
-   * `checkpoints` are refused. What the machine's administrator set (`/etc/codex`) and the repository's own files hold as
+   * of the home. The home is removed with the client, or by the next hermetic start when this script was killed, and its
+   * threads with it: only a `store` carries them further. A login in the system's keyring is a `PolicyError`, and `login()`
+   * and `checkpoints` are refused. What the machine's administrator set (`/etc/codex`) and the repository's own files hold as
    * ever. MCP servers see an empty HOME, the agent's commands the user's. Linux and macOS; Deno wants `--allow-read` and
    * `--allow-write` for the link to the login, with an `apiKey` only those to codex's home. Default `"user"`.
    *

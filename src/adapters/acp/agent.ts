@@ -13,7 +13,7 @@ import {
   TurnFailedError,
 } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue, memberOf } from "../../json.ts";
-import { supports } from "../../protocol/mod.ts";
+import { isRefusal, supports } from "../../protocol/mod.ts";
 import type { Client, Model, Session, SessionConfig } from "../../session/mod.ts";
 import { LIBRARY_VERSION } from "../../version.ts";
 import { type Modes, modesOf, readServers, Settings, withServers } from "./settings.ts";
@@ -179,7 +179,7 @@ class Agent {
       // Codex from 0.160 on asks the account's backend first, which may refuse the login, or be away.
       .catch((error) => {
         if (!(error instanceof RpcError)) throw error;
-        return { requiresOpenaiAuth: error.rpcMessage.includes("unauthorized") };
+        return { requiresOpenaiAuth: isRefusal(error, "loginRefused") };
       });
     if (memberOf(told, "requiresOpenaiAuth") !== true) return;
     if (isJsonObject(memberOf(told, "account"))) return;

@@ -1,6 +1,7 @@
 /**
  * Turns that were asked for and may begin yet: by raw requests on this connection, and by prompts that got no answer. Between
- * the server's answer and the turn's beginning the server calls the thread idle (0.145, 0.169: some milliseconds): whoever brings the thread to rest waits for them.
+ * the server's answer and the turn's beginning the server calls the thread idle (0.145, 0.169: some milliseconds): whoever brings the thread to rest waits
+ * for them.
  * @module
  */
 import { longTimeout } from "../../async.ts";

@@ -1,8 +1,7 @@
 /**
- * Takes back turns of a thread: the files as they were before, and what the model remembers. The thread's last
- * turns are taken off by `thread/revert` where it is there and takes the thread, else by
- * `thread/rollback`. 0.150 has the first one for
- * threads only that it does not make; 0.160 lacks the second one.
+ * Takes back turns of a thread: the files as they were before, and what the model remembers. The thread's last turns
+ * are taken off by `thread/revert` where it is there and takes the thread, else by `thread/rollback`. 0.150 has the first one
+ * for threads only that it does not make; 0.160 lacks the second one.
  * @module
  */
 import { delay } from "../../../async.ts";
