@@ -80,11 +80,11 @@ export class FakeTurn {
     this.#item("basic", "item/completed", "reasoning", id, { summary: [text] });
   }
 
-  /** Runs a command; resolves with the client's decision, or `null` when it was not asked. */
+  /** Runs a command; resolves with the client's decision, or `null` when it was not asked. `open` leaves it running. */
   async command(
     command: string,
     output = "",
-    options: FakeToolOptions & { exitCode?: number } = {},
+    options: FakeToolOptions & { exitCode?: number; open?: boolean } = {},
   ): Promise<string | null> {
     const id = options.id ?? this.#itemId("call");
     const start = () =>
@@ -96,7 +96,7 @@ export class FakeTurn {
     const decision = options.ask === true
       ? await this.#askApproval("command", id, { command })
       : null;
-    if (this.signal.aborted) return decision;
+    if (this.signal.aborted || options.open === true) return decision;
     const refused = decision === "cancel" || decision === "decline";
     if (options.ask === true && this.#old && !refused) start();
     if (decision === "cancel") {

@@ -6,6 +6,7 @@ import { FakeRpcError, type Message, recorded, recordedResult } from "../_fake_s
 import { test } from "../_harness.ts";
 import {
   type ApprovalHandler,
+  ConnectionClosedError,
   PolicyMismatchError,
   RpcError,
   type Session,
@@ -125,6 +126,30 @@ test("a codex of one's own that takes the thread up with what only a prompt was 
     const told = await rejection(session.ask("x"));
     assert.ok(told instanceof PolicyMismatchError);
     assert.deepEqual(told.mismatches.map(({ field }) => field), ["sandbox"]);
+  });
+});
+
+test("a command that an old codex died with keeps no turn on the next one from doing less", async () => {
+  const dialect = "0.104";
+  let crash: (() => void) | null = null;
+  await onFake({
+    server: {
+      dialect,
+      onTurn: (turn) => {
+        turn.say("ok");
+        if (crash === null) return turn.complete();
+        turn.command("sleep 9", "", { open: true });
+        crash();
+        crash = null;
+      },
+    },
+    client: { restart: { type: "onCrash", baseDelayMs: 1 } },
+    session: { sandbox: "workspace-write", allowPrivilegedEscalation: true },
+  }, async ({ session, server }) => {
+    crash = () => server().crash();
+    assert.ok(await rejection(session.ask("one")) instanceof ConnectionClosedError);
+    const { assistantText } = await session.ask("two", { sandbox: "read-only" });
+    assert.equal(assistantText, "ok");
   });
 });
 

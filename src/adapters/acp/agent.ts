@@ -112,7 +112,8 @@ class Agent {
       case "session/resume":
         return (await this.#resume(params, call)).settings.state;
       case "session/fork": {
-        const threadId = idOf(params);
+        const id = idOf(params);
+        const threadId = this.#sessions.get(id)?.session.threadId ?? id;
         const fork = (config: SessionConfig) => this.#client.forkSession(threadId, config);
         return await this.#begin(params, call, fork);
       }

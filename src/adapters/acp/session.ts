@@ -74,6 +74,8 @@ export interface AgentSessionParts {
 
 /** One session of a client. */
 export class AgentSession {
+  /** The client's name for it: its first thread's, which another replaces when codex ends before it is used. */
+  readonly id: string;
   readonly session: Session;
   readonly settings: Settings;
   readonly #peer: Peer;
@@ -89,17 +91,13 @@ export class AgentSession {
 
   /** Begins to tell the client what happens. */
   constructor({ session, peer, can, settings }: AgentSessionParts) {
+    this.id = session.threadId;
     this.session = session;
     this.settings = settings;
     this.#peer = peer;
     this.#can = can;
     this.#updates = new Updates({ cwd: session.cwd, can, context: () => session.context });
     void this.#follow();
-  }
-
-  /** The client's name for it: the thread's. */
-  get id(): string {
-    return this.session.threadId;
   }
 
   /** Tells the client. */
@@ -184,7 +182,7 @@ export class AgentSession {
         : null;
       if (tool !== null && this.#allowed.has(tool)) return { decision: "accept" };
       const { call, options } = asked;
-      const ours = request.threadId === this.id;
+      const ours = request.threadId === this.session.threadId;
       const known = ours ? this.#updates.nameOf(request.turnId, request.itemId) : null;
       const toolCallId = known ?? this.#updates.name();
       const toolCall = { toolCallId, status: "pending" as const, ...call };

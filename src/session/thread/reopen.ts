@@ -141,7 +141,10 @@ export async function restoreThread(
   const { parts, settings: { profile, kept, agents }, turns } = session;
   if (!session.isOpen) return turns.connectionLost(lostBy, false);
   // Another server has nothing of what the last one was given.
-  if (!isAttached(parts.core.config)) [kept, agents].forEach((each) => each.clear());
+  if (!isAttached(parts.core.config)) {
+    [kept, agents].forEach((each) => each.clear());
+    turns.leftCommands = false;
+  }
   const unused = !session.isUsed;
   try {
     if (profile.ephemeral && !unused) throw lostEphemeral("The connection was made anew");

@@ -180,6 +180,27 @@ test("a question without an item of its own is shown apart, and ended by its ans
   ]);
 });
 
+test("a session keeps the name that the editor knows when its thread has become another", async () => {
+  const told: unknown[] = [];
+  const take = (params: { sessionId: string }) => told.push(params.sessionId);
+  const outcome = { outcome: "selected", optionId: "accept" };
+  const peer = {
+    update: take,
+    call: (_: string, params: { sessionId: string }) => {
+      take(params);
+      return Promise.resolve({ outcome });
+    },
+  };
+  const session = { threadId: "t", cwd: "/w", context: null, events: async function* () {} };
+  const agent = new AgentSession({ session, peer, can: {}, settings: { turn: {} } } as never);
+  session.threadId = "another";
+  agent.tell([agent.id as never]);
+  const about = { threadId: "another", turnId: "u", itemId: "a", command: "one", cwd: "/w" };
+  const request = parseRequest("item/commandExecution/requestApproval", about);
+  await agent.approve(request, { signal: new AbortController().signal } as never);
+  assert.deepEqual([agent.id, ...told], ["t", "t", "t", "t"]);
+});
+
 test("in a mode that reads nobody may accept but commands that stay in the sandbox", () => {
   const can = { terminalOutput: false, notices: true, compaction: true, forms: true };
   const peer = { update: () => {} };
