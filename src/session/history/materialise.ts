@@ -7,7 +7,7 @@
  * @module
  */
 import { ThreadInUseError, UnsupportedError } from "../../errors/mod.ts";
-import { asList, memberOf, stringOf } from "../../json.ts";
+import { asList, joinBytes, memberOf, stringOf } from "../../json.ts";
 import { type FileSystem, realPath } from "../../platform/mod.ts";
 import { featureSince, isRefusal, supports } from "../../protocol/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
@@ -133,13 +133,12 @@ async function writeParts(
   let count = 0;
   let name: string | null = null;
   let out: Awaited<ReturnType<FileSystem["append"]>> | null = null;
-  let buffered: string[] = [];
+  let buffered: Uint8Array[] = [];
   let size = 0;
   const write = async () => {
     if (buffered.length === 0) return;
-    const bytes = new TextEncoder().encode(buffered.join(""));
-    await out!.append(bytes);
-    parts.at(-1)!.bytes += bytes.length;
+    await out!.append(joinBytes(buffered));
+    parts.at(-1)!.bytes += size;
     buffered = [];
     size = 0;
   };
@@ -165,8 +164,8 @@ async function writeParts(
         throw threadStoreError("The store holds lines of no file.", undefined, false);
       }
       if (parts.at(-1)!.bytes === 0 && size === 0) assertReadable(version, read.line);
-      buffered.push(`${read.line}\n`);
-      size += read.line.length;
+      buffered.push(read.bytes);
+      size += read.bytes.length;
       if (size > CHUNK_BYTES) await write();
     }
     await write();

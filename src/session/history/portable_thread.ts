@@ -274,9 +274,6 @@ export class PortableThread {
         room *= 2;
         continue;
       }
-      if (lines.some((line) => !line.startsWith("{"))) {
-        throw damaged("holds what is no line of codex's.");
-      }
       await this.#append([...this.#heading, ...lines]);
       this.#heading = [];
       this.#offset += length;

@@ -7,13 +7,14 @@
  * {"timestamp":…}                                a line of it, as codex wrote it
  * #turn "…"                                      somebody begins to write; whoever reads older lines has lost the thread
  * #name "Fix the login"                          what the thread is called
+ * #bytes "eyJ0e…"                                a line that a crash or a full disk has cut, in base64
  * ```
  *
  * A fork, and a thread that was taken back, begin with the files that they are based on. Where
  * codex keeps its files, below its home, is known here too.
  * @module
  */
-import { numberOf, objectOf, parseObject, stringOf } from "../../json.ts";
+import { base64, numberOf, objectOf, parseObject, stringOf } from "../../json.ts";
 import { threadStoreError } from "./thread_store.ts";
 import type { FileSystem } from "../../platform/mod.ts";
 
@@ -22,25 +23,34 @@ export type StoredLine =
   | { type: "file"; file: string }
   | { type: "name"; name: string }
   | { type: "other" }
-  | { type: "content"; line: string };
+  | { type: "content"; line: string; bytes: Uint8Array };
 
 /** Where codex keeps a thread below its home; a name without a separator can't climb. */
 const ROLLOUT = /^sessions\/\d{4}\/\d{2}\/\d{2}\/rollout-[0-9A-Za-z_-]{1,200}\.jsonl$/;
 
 /** A line that is not of codex's files. */
-export function marker(type: "codex" | "file" | "turn" | "name", value: string): string {
+export function marker(
+  type: "codex" | "file" | "turn" | "name" | "bytes",
+  value: string,
+): string {
   return `#${type} ${JSON.stringify(value.toWellFormed())}`;
 }
 
 /** Reads a stored line; throws what can't be one. Lines of types that are not known yet are passed over. */
 export function readStored(line: string): StoredLine {
   // A store may be anybody's: `exec` makes a text of what is none.
-  if (typeof line === "string" && line.startsWith("{")) return { type: "content", line };
+  if (typeof line === "string" && line.startsWith("{")) {
+    return { type: "content", line, bytes: new TextEncoder().encode(`${line}\n`) };
+  }
   // A name may hold U+2028, which JSON leaves as it is and a dot does not take.
   const [, type, json] = /^#([a-z]+) (".*")$/s.exec(line) ?? [];
   let value: unknown;
   try {
     value = json === undefined ? undefined : JSON.parse(json);
+    if (type === "bytes") {
+      const bytes = Uint8Array.from(`${atob(String(value))}\n`, (char) => char.charCodeAt(0));
+      return { type: "content", line: "", bytes };
+    }
   } catch {
     // Told below.
   }
@@ -121,22 +131,34 @@ export function endedTurn(line: string): string | null {
   return stringOf(payload, "type") === "task_complete" ? stringOf(payload, "turn_id") : null;
 }
 
-/** Whole lines at the beginning of some bytes, and how many bytes they are. Throws what is no text. */
+/** Whole lines at the beginning of some bytes, as they are stored, and how many bytes they are. */
 export function wholeLines(bytes: Uint8Array): { lines: string[]; length: number } {
-  const length = bytes.lastIndexOf(0x0A) + 1;
-  if (length === 0) return { lines: [], length };
-  try {
-    const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
-      .decode(bytes.subarray(0, length - 1));
-    return { lines: text.split("\n"), length };
-  } catch (error) {
-    throw damaged("holds what is no text.", error);
+  const length = bytes.lastIndexOf(NEWLINE) + 1;
+  const lines: string[] = [];
+  for (let from = 0; from < length;) {
+    const end = bytes.indexOf(NEWLINE, from);
+    lines.push(storedLine(bytes.subarray(from, end)));
+    from = end + 1;
   }
+  return { lines, length };
 }
 
+/** One that is cut, maybe within a character, is kept as it is: codex passes over it, and what follows counts its bytes. */
+function storedLine(bytes: Uint8Array): string {
+  try {
+    const line = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+    if (line.startsWith("{")) return line;
+  } catch {
+    // It is no text.
+  }
+  return marker("bytes", base64(bytes));
+}
+
+const NEWLINE = 10;
+
 /** The error for a thread's file that is not as codex writes it. */
-export function damaged(how: string, cause?: unknown): Error {
-  return threadStoreError(`The thread's file ${how}`, cause, false);
+export function damaged(how: string): Error {
+  return threadStoreError(`The thread's file ${how}`, undefined, false);
 }
 
 /** The files of all threads below codex's home, the newest days first. */

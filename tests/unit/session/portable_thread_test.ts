@@ -1,6 +1,7 @@
 /** A thread that was taken back goes on in files of its own, each based on another one: all of them are stored, in order. */
 import assert from "node:assert/strict";
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { Buffer } from "node:buffer";
 import { basename, dirname, join } from "node:path";
 import { test } from "../../_harness.ts";
 import { tempDir } from "../../_temp.ts";
@@ -274,7 +275,7 @@ test("what happens while a thread is stored is stored with the next call, and no
   ]);
 });
 
-test("a file that lost what is stored of it, or holds what codex does not write, is told of", async () => {
+test("a file that lost what is stored of it is told of", async () => {
   await using it = await atHome();
   const { path } = it;
   writeFileSync(path, lines(line(0), line(1)));
@@ -282,18 +283,34 @@ test("a file that lost what is stored of it, or holds what codex does not write,
   await thread.flush();
   const kept = async () => (await storedIn(it.memory)).length;
   assert.equal(await kept(), 4);
-  const after = [lines(line(0)), lines(line(0), line(1), "", line(2)), [0x7B, 0xFF, 0x0A]];
-  for (const [n, now] of after.entries()) {
-    const before = n === 2 ? new TextEncoder().encode(lines(line(0), line(1))) : [];
-    writeFileSync(path, typeof now === "string" ? now : Uint8Array.from([...before, ...now]));
-    thread.touch();
-    const refused = { code: "threadStore", retryable: false, message: /^The thread's file / };
-    await assert.rejects(thread.flush(), refused);
-    assert.equal(await kept(), 4);
-  }
+  writeFileSync(path, lines(line(0)));
+  thread.touch();
+  const refused = { code: "threadStore", retryable: false, message: /^The thread's file / };
+  await assert.rejects(thread.flush(), refused);
+  assert.equal(await kept(), 4);
   writeFileSync(path, lines(line(0), line(1), line(2)));
   await thread.flush();
   assert.equal(await kept(), 5);
+});
+
+test("lines that a crash or a full disk has cut are stored and put back as they are", async () => {
+  await using it = await atHome();
+  const encode = (text: string) => new TextEncoder().encode(text);
+  const cut = encode(`{"type":"\u65e5\u672c`);
+  const content = Buffer.concat([
+    encode(lines(line(0))),
+    // Within a character; what a disk has not kept of a line after the power was lost; nothing.
+    ...[cut.subarray(0, -1), encode("\n"), new Uint8Array(3), encode('\n\n#name "x"\n')],
+    encode(lines(line(1))),
+  ]);
+  assert.throws(() => new TextDecoder("utf-8", { fatal: true }).decode(content));
+  writeFileSync(it.path, content);
+  await (await it.open(it.memory)).flush();
+  rmSync(it.path);
+  const home = it.path.slice(0, -it.file.length - 1);
+  const core = { config: {}, server: { version: "0.169.0", codexHome: home } };
+  await new PortableThread(core as never, it.memory, "resumeSession", ID).materialise(ID);
+  assert.deepEqual(readFileSync(it.path), content);
 });
 
 test("a turn of which codex could not write the end is not taken for stored", async () => {
