@@ -38,6 +38,8 @@ interface Box extends AsyncDisposable {
   root: string;
   /** Beside it. */
   outside: string;
+  /** Where checkpoints are kept. */
+  home: string;
   open(more?: Partial<WorkspacePlace>): Promise<Workspace>;
   put(path: string, text: string): void;
   /** Everything in it, `.git` included, as it lies there. */
@@ -48,14 +50,15 @@ async function box(): Promise<Box> {
   const directory = await tempDir("rewind-");
   const root = join(directory.path, "w");
   const outside = join(directory.path, "outside");
+  const home = join(directory.path, "home");
   mkdirSync(root);
   mkdirSync(outside);
   const files = (await treeFiles())!;
   return {
     root,
     outside,
-    open: (more = {}) =>
-      Workspace.open(files, { root, home: join(directory.path, "home"), ...more }),
+    home,
+    open: (more = {}) => Workspace.open(files, { root, home, ...more }),
     put: (path, text) => {
       mkdirSync(join(root, path, ".."), { recursive: true });
       writeFileSync(join(root, path), text);
@@ -570,6 +573,34 @@ test("old, many and large checkpoints go, and what is left works", async () => {
   assert.deepEqual([...(await w.turns()).keys()], ["t3", "t4", "t5"]);
   await w.restore(trees[3]!, null, nothing, undefined);
   assert.equal(readFileSync(join(b.root, "a.txt"), "utf8"), "3".repeat(100));
+});
+
+test("a session whose checkpoints were pruned while it was idle records its workspace anew", async () => {
+  await using b = await box();
+  b.put("a.txt", "a");
+  // Old enough to be known by what the disk tells of it.
+  const aged = new Date(Date.now() - 60_000);
+  utimesSync(join(b.root, "a.txt"), aged, aged);
+  const files = (await treeFiles())!;
+  const aging: TreeFiles = {
+    ...files,
+    entry: async (path) => {
+      const entry = await files.entry(path);
+      return entry === null ? null : { ...entry, ctimeMs: aged.getTime() };
+    },
+    readExpected: async (path) => await files.readExpected(path, (await files.entry(path))!),
+  };
+  const w = await Workspace.open(aging, { root: b.root, home: b.home });
+  await w.began("one", await w.record(undefined));
+  // Another session begins, a month later.
+  await CheckpointStore.pruneHome(b.home, STORE_LIMITS, Date.now() + 2 * STORE_LIMITS.ageMs);
+  assert.deepEqual(readdirSync(b.home), []);
+  const tree = await w.record(undefined);
+  await w.began("two", tree);
+  b.put("a.txt", "b");
+  const { skipped } = await w.restore(tree, null, nothing, undefined);
+  assert.deepEqual(skipped, []);
+  assert.equal(readFileSync(join(b.root, "a.txt"), "utf8"), "a");
 });
 
 test("a clock that was set back makes no checkpoint older than those before it", async () => {

@@ -87,11 +87,15 @@ export class CheckpointStore {
     }
     const name = (await hash(new TextEncoder().encode(root))).slice(0, 32);
     const store = new CheckpointStore(`${home}/${name}`, fs, tree, limits);
-    await store.#guard(async () => {
-      await store.#folder("");
-      for (const each of ["objects", "trees", "turns", "restores"]) await store.#folder(each);
-    });
+    await store.#folders();
     return store;
+  }
+
+  #folders(): Promise<void> {
+    return this.#guard(async () => {
+      this.#made.clear();
+      for (const each of ["", "objects", "trees", "turns", "restores"]) await this.#folder(each);
+    });
   }
 
   /** Keeps others out until the returned function is called. A holder that died is found out by its silence. */
@@ -105,7 +109,9 @@ export class CheckpointStore {
         await this.#tree.writeNew(path, new TextEncoder().encode(token), false);
         break;
       } catch (error) {
-        if (!isTaken(error)) throw storeError("it can't be locked", error);
+        // Pruned by another session, since nothing was recorded here for so long.
+        if (isMissing(error)) await this.#folders();
+        else if (!isTaken(error)) throw storeError("it can't be locked", error);
       }
       if (!await this.#endSilent(path, silence)) await delay(LOCK_ROUND_MS, signal);
     }
@@ -183,6 +189,11 @@ export class CheckpointStore {
     const path = `${this.path}/trees/${name}`;
     if (await this.#tree.entry(path) === null) await this.#write(path, bytes, true);
     return name;
+  }
+
+  /** Whether a tree is kept, and so are the contents that it names. */
+  async keeps(name: string): Promise<boolean> {
+    return await this.#tree.entry(`${this.path}/trees/${name}`) !== null;
   }
 
   /** A tree; `null` when it is not there, or is not what it was. */

@@ -57,8 +57,8 @@ export interface UnfinishedConversation extends Conversation {
 export class Workspace {
   readonly #recorder: Recorder;
   readonly #beforeStep: BeforeStep | undefined;
-  /** The newest tree, whose unchanged files are not read again. */
-  #last: Tree | null = null;
+  /** The newest tree, whose unchanged files are not read again while it is kept. */
+  #last: { tree: Tree; name: string } | null = null;
   /** The disk that it was on then. */
   #disk: string | undefined;
 
@@ -80,14 +80,18 @@ export class Workspace {
     const { files, root, store } = this.#recorder;
     return await this.#locked(signal, async () => {
       this.#assertThere();
-      const last = this.#last ?? await this.#newest();
+      const known = this.#last;
+      const last = known !== null && await store.keeps(known.name)
+        ? known.tree
+        : await this.#newest();
       const tree = await recordTree(this.#recorder, last, signal);
       const disk = (await files.entry(root))?.id.split(":")[0];
       // Taken back to, it would cost all that is there once the disk is back.
       this.#assertThere(tree.nodes.size > 0 || disk === (this.#disk ??= disk));
       this.#disk = disk;
-      this.#last = tree;
-      return await store.putTree(tree);
+      const name = await store.putTree(tree);
+      this.#last = { tree, name };
+      return name;
     });
   }
 
