@@ -15,7 +15,7 @@ import {
   takeOptions,
   text,
 } from "./check/mod.ts";
-import { isJsonObject, type JsonObject, type JsonValue } from "./json.ts";
+import { defined, isJsonObject, type JsonObject, type JsonValue } from "./json.ts";
 import type * as checks from "./protocol/check_call.ts";
 import { RUNTIME_CONFIG } from "./runtime/config_shape.ts";
 import { coreOf } from "./runtime/core_of.ts";
@@ -335,6 +335,5 @@ const ABSENT: Readonly<Record<string, JsonObject>> = {
 function completed(method: string, result: JsonValue): JsonValue {
   const absent = Object.hasOwn(ABSENT, method) ? ABSENT[method] : undefined;
   if (absent === undefined || !isJsonObject(result)) return result;
-  const given = Object.entries(result).filter(([, value]) => value !== undefined);
-  return { ...absent, ...Object.fromEntries(given) };
+  return { ...absent, ...defined(result) };
 }

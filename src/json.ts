@@ -129,6 +129,13 @@ export function defined<T extends object>(value: T): { [K in keyof T]?: Exclude<
   ) as { [K in keyof T]?: Exclude<T[K], undefined> };
 }
 
+/** The members that are there: neither `null` nor `undefined`. */
+export function present<T extends object>(value: T): { [K in keyof T]?: NonNullable<T[K]> } {
+  return Object.fromEntries(
+    Object.entries(value).filter(([, member]) => member !== null && member !== undefined),
+  ) as { [K in keyof T]?: NonNullable<T[K]> };
+}
+
 /** A name with its sign, in quotes or without. */
 const JSON_HEAD =
   /(?:(\\{0,8}["'])([A-Za-z_][\w.-]{0,60})\1\s{0,5}(?::|=>)\s{0,5}|(?<![\w$.])([A-Za-z_][\w.-]{0,60})[ \t]{0,5}[:=][ \t]{0,5}(?=[{[]))/g;

@@ -241,7 +241,7 @@ function schemaOf(spec: ArtifactTaskSpec): JsonSchema | undefined {
 }
 
 function signalOf(signal: AbortSignal | undefined): { signal?: AbortSignal } {
-  return signal === undefined ? {} : { signal };
+  return defined({ signal });
 }
 
 function valid<T>(parsed: ParsedOutput<T>, turn: PromptRunResult): T {

@@ -179,7 +179,7 @@ export class Runner {
 
   get #options(): { limits?: RunLimits } {
     const { limits } = this.#spec;
-    return limits === undefined ? {} : { limits };
+    return defined({ limits });
   }
 
   #ask(turn: Turn): Promise<PromptRunResult> {

@@ -82,7 +82,7 @@ function notPermitted(command: string, cause?: unknown): PermissionDeniedError {
   return new PermissionDeniedError(
     `Starting ${command} (which must also be installed: Deno drops a granted name that it can't find)`,
     [`--allow-run=${command}`],
-    cause === undefined ? {} : { cause },
+    defined({ cause }),
   );
 }
 

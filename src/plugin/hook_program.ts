@@ -4,7 +4,7 @@
  */
 import { longTimeout } from "../async.ts";
 import { CodexError } from "../errors/mod.ts";
-import { joinBytes } from "../json.ts";
+import { defined, joinBytes } from "../json.ts";
 import {
   canRun,
   type ChildProcess,
@@ -76,7 +76,7 @@ async function run(
         : { command, args }),
       env: { ...env },
       verbatim,
-      ...(cwd === undefined ? {} : { cwd }),
+      ...defined({ cwd }),
       // A group of its own is what lets a timeout reach everything the program started.
       detached: true,
     });

@@ -2,7 +2,7 @@
  * JSON-RPC messages as codex writes them (without a `jsonrpc` member), to lines and back.
  * @module
  */
-import { fitsJson, jsonMisfit, MAX_JSON_DEPTH } from "../json.ts";
+import { defined, fitsJson, jsonMisfit, MAX_JSON_DEPTH } from "../json.ts";
 import { RpcValidationError } from "../errors/mod.ts";
 import type { TraceContext } from "../telemetry.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
@@ -132,7 +132,7 @@ function errorObject(error: JsonObject): RpcErrorObject {
   return {
     code: typeof code === "number" ? code : -32603,
     message: typeof message === "string" ? message : "the server gave no message",
-    ...(data === undefined ? {} : { data }),
+    ...defined({ data }),
   };
 }
 

@@ -3,7 +3,7 @@
  * @module
  */
 import { ConnectionClosedError, messageOf, MessageTooLargeError } from "../errors/mod.ts";
-import type { JsonValue } from "../json.ts";
+import { defined, type JsonValue, present } from "../json.ts";
 import { redactText } from "../redact.ts";
 import type { TraceContext } from "../telemetry.ts";
 import type { Transport, TransportClosed, TransportCloseReport } from "../transport/mod.ts";
@@ -381,9 +381,9 @@ export class Connection {
       (this.transport.kind === "websocket" ? "The connection to codex ended." : ended);
     const error = new ConnectionClosedError(noise === "" ? message : `${message} ${noise}.`, {
       retryable: this.#closing === null,
-      ...(info.exit === null ? {} : { exit: info.exit }),
+      ...present({ exit: info.exit }),
       stderrTail: info.stderrTail,
-      ...(info.error === undefined ? {} : { cause: info.error }),
+      ...defined({ cause: info.error }),
       ...(cut === 0 ? {} : { data: { unfinishedLineBytes: cut } }),
     });
     this.#closedWith = error;

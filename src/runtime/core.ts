@@ -268,7 +268,7 @@ export class RuntimeCore implements ConnectionHandler {
 
   async #connect(signal?: AbortSignal): Promise<void> {
     const { config } = this;
-    const transport = await this.#factory(signal === undefined ? {} : { signal });
+    const transport = await this.#factory(defined({ signal }));
     this.#generation++;
     const connection = new Connection(transport, this, connectionOptions(config, this.telemetry));
     this.alive.attach(transport);

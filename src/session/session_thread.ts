@@ -4,7 +4,7 @@
  * @module
  */
 import { CodexError, messageOf, SessionClosedError, ThreadInUseError } from "../errors/mod.ts";
-import { defined, type JsonObject } from "../json.ts";
+import { defined, type JsonObject, present } from "../json.ts";
 import { hasToolHooks, HookRun } from "../plugin/mod.ts";
 import { prepareInput } from "./prompt/prepare_input.ts";
 import { SessionEvents } from "./events/session_events.ts";
@@ -412,9 +412,9 @@ export class SessionThread {
       within: (call) => this.gate.within(call),
       threadId: this.threadId,
       cwd: this.parts.cwd,
-      ...(profile.model === null ? {} : { model: profile.model }),
+      ...present({ model: profile.model }),
       ...(this.parts.single ? { continues: this.parts.startHooks } : {}),
-      ...(signal === undefined ? {} : { signal }),
+      ...defined({ signal }),
     });
   }
 

@@ -10,7 +10,7 @@ import {
   type OutboundMessage,
   type RpcRequest,
 } from "../../rpc/mod.ts";
-import { fitsJson, type JsonObject, type JsonValue, MAX_JSON_DEPTH } from "../../json.ts";
+import { defined, fitsJson, type JsonObject, type JsonValue, MAX_JSON_DEPTH } from "../../json.ts";
 import { type ByteStreams, Fault, FAULTS, type SessionNotification } from "./wire.ts";
 
 /** Who answers the client. */
@@ -209,7 +209,7 @@ export class Peer {
   }
 
   #refuse(id: string | number | null, { code, message, data }: Fault): void {
-    const error = { code, message, ...(data === undefined ? {} : { data }) };
+    const error = { code, message, ...defined({ data }) };
     this.#send({ id, error });
   }
 

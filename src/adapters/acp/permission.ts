@@ -9,7 +9,7 @@ import type {
   FileChangeApprovalRequest,
   UserInputQuestion,
 } from "../../approvals/mod.ts";
-import { isJsonObject, type JsonValue, objectOf } from "../../json.ts";
+import { isJsonObject, type JsonValue, objectOf, present } from "../../json.ts";
 import { fenceFor } from "./content.ts";
 import {
   asContent,
@@ -66,7 +66,7 @@ export function askedOf(request: ApprovalRequest, cwd: string): Asked | null {
           title: visible(mcpTool === null ? server : `${server}: ${mcpTool}`),
           kind: "other",
           content: [...remark(message), ...shown],
-          ...(toolArguments === null ? {} : { rawInput: toolArguments }),
+          ...present({ rawInput: toolArguments }),
         },
         options: optionsOf(persist.includes("session")),
       };

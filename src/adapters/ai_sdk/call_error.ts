@@ -12,6 +12,7 @@ import {
   TurnTimeoutError,
   UnsupportedError,
 } from "../../errors/mod.ts";
+import { present } from "../../json.ts";
 import { ModelCallError } from "./model_call_error.ts";
 
 /** What an HTTP provider would have answered. */
@@ -60,7 +61,7 @@ export function callError(
     cause: error,
     data: error instanceof TurnFailedError ? { ...data, kind: error.kind } : data,
     isRetryable: error.retryable && !answered && !hasActed(error),
-    ...(statusCode === null ? {} : { statusCode }),
+    ...present({ statusCode }),
     ...(retryAfter === null ? {} : { responseHeaders: { "retry-after": retryAfter } }),
   });
 }

@@ -3,6 +3,7 @@
  * @module
  */
 import type { JsonObject, JsonValue } from "../../json.ts";
+import { present } from "../../json.ts";
 import type { ToolUse, TurnPart } from "../turn_parts.ts";
 import type { ModelMetadata } from "./model_types.ts";
 import type { UIChunk } from "./ui_chunk.ts";
@@ -72,7 +73,7 @@ export class UIChunks {
           type: "tool-approval-request",
           approvalId: id,
           toolCallId: part.use.id,
-          ...(reason === null ? {} : { reason }),
+          ...present({ reason }),
         }];
       }
       case "answer": {
@@ -82,7 +83,7 @@ export class UIChunks {
           type: "tool-approval-response",
           approvalId,
           approved,
-          ...(reason === null ? {} : { reason }),
+          ...present({ reason }),
         }];
       }
       case "toolEnd": {

@@ -5,6 +5,7 @@
 import { checkArgument, having, required, signal, unreadable } from "../../check/mod.ts";
 import { OutputValidationError, SessionClosedError, TurnError } from "../../errors/mod.ts";
 import type { AskOptions, DynamicTool, PromptRunResult, SessionConfig } from "../../session/mod.ts";
+import { defined } from "../../json.ts";
 import { TurnParts } from "../turn_parts.ts";
 import { AnswerParts, ContentBuilder, finishOf, usageOf } from "./answer_parts.ts";
 import { callError, unsupported } from "./call_error.ts";
@@ -160,7 +161,7 @@ export class Model {
       ephemeral: true,
       ...this.#config,
       ...(developerInstructions === "" ? {} : { developerInstructions }),
-      ...(signal === undefined ? {} : { signal }),
+      ...defined({ signal }),
     });
   }
 

@@ -11,6 +11,7 @@ import {
   type JsonValue,
   MAX_JSON_DEPTH,
   memberOf,
+  present,
 } from "../../json.ts";
 import { supports } from "../../protocol/mod.ts";
 import { validateServerRequestResult } from "../../protocol/validator.ts";
@@ -209,8 +210,7 @@ function inWords(
     const { network, fileSystem } = request.permissions;
     return result({
       permissions: {
-        ...(network === null ? {} : { network }),
-        ...(fileSystem === null ? {} : { fileSystem }),
+        ...present({ network, fileSystem }),
       },
       scope: decision === "acceptForSession" ? "session" : "turn",
     }, decision);

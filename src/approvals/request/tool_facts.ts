@@ -7,6 +7,7 @@ import type * as protocol from "../../protocol/mod.ts";
 import type { JsonObject } from "../../json.ts";
 import type { HookToolInput } from "../../plugin/mod.ts";
 import { analyzeCommand } from "../../shell/mod.ts";
+import { present } from "../../json.ts";
 import type { ApprovalRequest } from "./types.ts";
 import { parseRequest } from "./parse_request.ts";
 
@@ -20,11 +21,9 @@ export function toolFacts(request: ApprovalRequest, item: JsonObject | undefined
         ...known,
         toolKind: "command",
         toolName: programOf(request.parsed?.commands[0] ?? request.argv) ?? "command",
-        ...(request.command === null ? {} : { command: request.command }),
+        ...present({ command: request.command }),
         ...(request.argv === null ? {} : { argv: plainArgv(request.command) ?? request.argv }),
-        ...(request.script === null ? {} : { script: request.script }),
-        ...(request.cwd === null ? {} : { cwd: request.cwd }),
-        ...(more === null ? {} : { toolInput: more }),
+        ...present({ script: request.script, cwd: request.cwd, toolInput: more }),
       };
     }
     case "fileChange":
@@ -32,8 +31,7 @@ export function toolFacts(request: ApprovalRequest, item: JsonObject | undefined
         ...known,
         toolKind: "fileChange",
         toolName: "apply_patch",
-        ...(request.diff === null ? {} : { diff: request.diff }),
-        ...(request.changes === null ? {} : { changes: request.changes }),
+        ...present({ diff: request.diff, changes: request.changes }),
       };
     case "permissions":
       return {
@@ -41,7 +39,7 @@ export function toolFacts(request: ApprovalRequest, item: JsonObject | undefined
         toolKind: "permissions",
         toolName: "request_permissions",
         toolInput: request.permissions,
-        ...(request.cwd === null ? {} : { cwd: request.cwd }),
+        ...present({ cwd: request.cwd }),
       };
     case "elicitation":
       return {
@@ -71,8 +69,7 @@ export function toolPlace(
   item: JsonObject | undefined,
 ): HookToolInput {
   return {
-    ...(threadId === null ? {} : { threadId }),
-    ...(turnId === null ? {} : { turnId }),
+    ...present({ threadId, turnId }),
     ...(item === undefined ? {} : { item: item as unknown as protocol.ThreadItem }),
   };
 }

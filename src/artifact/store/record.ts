@@ -19,7 +19,7 @@ import {
   text,
 } from "../../check/mod.ts";
 import { ArtifactConflictError, CodexError } from "../../errors/mod.ts";
-import { isJsonObject, type JsonValue, parseObject } from "../../json.ts";
+import { defined, isJsonObject, type JsonValue, parseObject } from "../../json.ts";
 import { EMPTY_REVISION, revisionOf } from "../edits.ts";
 import type {
   ArtifactMeta,
@@ -171,7 +171,7 @@ export async function decodeArtifact(
 
 /** The error for a version that can't be read and for a disk that fails. */
 export function storeError(message: string, cause?: unknown): CodexError {
-  return new CodexError("artifactStore", message, cause === undefined ? {} : { cause });
+  return new CodexError("artifactStore", message, defined({ cause }));
 }
 
 function mergeMeta(meta: Readonly<ArtifactMeta>, change: Partial<ArtifactMeta>): ArtifactMeta {

@@ -179,7 +179,7 @@ async function logIn(
   apiKey: string,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const options = signal === undefined ? {} : { signal };
+  const options = defined({ signal });
   const read = await connection.call("config/read", {}, options);
   if (memberOf(read, "config", STORE) !== "ephemeral") {
     throw new PolicyError(
@@ -199,7 +199,7 @@ async function introduce(
     return await connection.call(
       "initialize",
       initializeParams(config),
-      signal === undefined ? {} : { signal },
+      defined({ signal }),
     );
   } catch (error) {
     // What ends without a word, or says something else than codex does, would do the same again.

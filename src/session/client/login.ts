@@ -16,7 +16,7 @@ import {
   variants,
 } from "../../check/mod.ts";
 import { ConnectionClosedError, LoginError, PolicyError } from "../../errors/mod.ts";
-import { isJsonObject, type JsonObject, stringOf } from "../../json.ts";
+import { isJsonObject, type JsonObject, present, stringOf } from "../../json.ts";
 import { redactText } from "../../redact.ts";
 import { readLog } from "../../runtime/log/log_reader.ts";
 import type { EventEnvelope, Runtime, RuntimeCore } from "../../runtime/mod.ts";
@@ -134,8 +134,7 @@ export async function login(
   const url = stringOf(answer, "verificationUrl") ?? stringOf(answer, "authUrl");
   const userCode = stringOf(answer, "userCode");
   const told = {
-    ...(url === null ? {} : { verificationUrl: url }),
-    ...(userCode === null ? {} : { userCode }),
+    ...present({ verificationUrl: url, userCode }),
   };
   return handle(told, done, async () => {
     if (over) return;

@@ -160,7 +160,7 @@ export async function* listThreads(
     const page = await core.call(
       "thread/list",
       { ...params, limit, cursor },
-      signal === undefined ? {} : { signal },
+      defined({ signal }),
     );
     if (!isJsonObject(page)) return;
     const threads = objectsOf(page, "data").map(toSummary);
@@ -182,7 +182,7 @@ export async function readThread(
 ): Promise<ThreadSnapshot> {
   const { includeTurns = false, signal } = options;
   const read = (includeTurns: boolean) =>
-    core.call("thread/read", { threadId, includeTurns }, signal === undefined ? {} : { signal });
+    core.call("thread/read", { threadId, includeTurns }, defined({ signal }));
   const result = await read(includeTurns).catch(async (error) => {
     // The turns of a thread that has none yet can't be asked for while it is loaded (0.104; 0.152: "not supported yet").
     const none = includeTurns && error instanceof RpcError &&

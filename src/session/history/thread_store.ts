@@ -14,6 +14,7 @@ import {
 } from "../../check/mod.ts";
 import { CodexError } from "../../errors/mod.ts";
 import { redactText } from "../../redact.ts";
+import { defined } from "../../json.ts";
 
 /**
  * Keeps the history of threads as lines of text, in order. Lines are only ever added, all of an append or none.
@@ -76,6 +77,6 @@ export function checkAppend(threadId: string, lines: string[], at: number): void
 export function threadStoreError(message: string, cause?: unknown, retryable = true): CodexError {
   return new CodexError("threadStore", redactText(message), {
     retryable,
-    ...(cause === undefined ? {} : { cause }),
+    ...defined({ cause }),
   });
 }

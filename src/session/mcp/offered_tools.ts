@@ -9,7 +9,15 @@ import {
   RpcError,
   UnsupportedError,
 } from "../../errors/mod.ts";
-import { asList, isJsonObject, memberOf, objectsOf, parseObject, stringOf } from "../../json.ts";
+import {
+  asList,
+  defined,
+  isJsonObject,
+  memberOf,
+  objectsOf,
+  parseObject,
+  stringOf,
+} from "../../json.ts";
 import { flagsFor, hostProbe, missingNeeds, type PermissionNeed } from "../../permissions/mod.ts";
 import { dotenvIsDirect } from "../../launch/mod.ts";
 import { fileSystem } from "../../platform/fs.ts";
@@ -168,7 +176,7 @@ export async function unloadThread(
 ): Promise<void> {
   const takesSettings = supports(core.server.version, "settingsOfLoaded");
   if (takesSettings && !agents) return;
-  const options = signal === undefined ? {} : { signal };
+  const options = defined({ signal });
   const closes = supports(core.server.version, "closesReleased");
   const end = performance.now() + (closes ? LEAVING_MS : 0);
   for (;;) {

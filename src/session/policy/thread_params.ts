@@ -12,6 +12,7 @@ import {
   memberOf,
   plain,
   plainSettings,
+  present,
   stringOf,
 } from "../../json.ts";
 import { normalizeSandbox, type SandboxPolicy } from "../../permissions/mod.ts";
@@ -53,11 +54,9 @@ function threadParams(
     // Whatever the user configured: the server's questions are answered here.
     approvalsReviewer: "user",
     ...defined({ sandbox: thread.sandbox }),
-    ...(profile.model === null ? {} : { model: profile.model }),
-    ...(profile.developerInstructions === null
-      ? {}
-      : { developerInstructions: profile.developerInstructions }),
-    ...given({
+    ...present({
+      model: profile.model,
+      developerInstructions: profile.developerInstructions,
       baseInstructions: profile.baseInstructions,
       serviceTier: profile.serviceTier,
       personality: profile.personality,
@@ -65,11 +64,6 @@ function threadParams(
     }),
     ...(Object.keys(config).length === 0 ? {} : { config }),
   };
-}
-
-/** Without what is `null`. */
-function given(values: Record<string, string | null>): JsonObject {
-  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== null));
 }
 
 /** Throws `PolicyMismatchError` when the thread would talk to another provider, or at another price, than was asked. */
@@ -133,11 +127,9 @@ export function turnStartParams(
     approvalPolicy: effective.approvalPolicy as JsonValue,
     approvalsReviewer: "user",
     ...turn,
-    ...(model === null ? {} : { model }),
+    ...present({ model, summary: profile.reasoningSummary, outputSchema }),
     effort: profile.effort,
-    ...given({ summary: profile.reasoningSummary }),
     ...(mode === null ? {} : { collaborationMode: modeParams(mode, profile.effort) }),
-    ...(outputSchema === null ? {} : { outputSchema }),
   };
 }
 
@@ -314,9 +306,8 @@ function contradiction(argument: string, received: string): InvalidArgumentError
 
 /** The profile that these settings come from, to have others laid over it. */
 export function profileOf(resolved: ResolvedProfile, { networkAccess }: RunProfile): RunProfile {
-  const given = Object.entries(resolved).filter(([, value]) => value !== null);
   return {
-    ...Object.fromEntries(given),
+    ...present(resolved),
     ...(networkAccess !== undefined && {
       sandbox: { ...resolved.sandbox, networkAccess: undefined } as unknown as SandboxPolicy,
     }),
@@ -364,16 +355,13 @@ export function layerProfile<Base extends TurnOptions, Over extends TurnOptions>
   base: Base,
   over: Over,
 ): Base & Over {
-  const defined = Object.fromEntries(
-    Object.entries(over).filter(([, value]) => value !== undefined),
-  );
   const attachments: NonNullable<TurnOptions["attachments"]> = [
     ...base.attachments ?? [],
     ...over.attachments ?? [],
   ];
   return {
     ...base,
-    ...defined,
+    ...defined(over),
     ...(attachments.length === 0 ? {} : { attachments }),
     ...(base.hooks === undefined && over.hooks === undefined
       ? {}

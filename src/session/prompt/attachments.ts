@@ -7,7 +7,7 @@ import {
   InvalidArgumentError,
   PermissionDeniedError,
 } from "../../errors/mod.ts";
-import { type JsonObject, objectsOf, stringOf } from "../../json.ts";
+import { defined, type JsonObject, objectsOf, stringOf } from "../../json.ts";
 import { supports } from "../../protocol/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
 import {
@@ -245,7 +245,7 @@ async function knownSkills(
   const result = await core.call(
     "skills/list",
     { cwds: [cwd] },
-    signal === undefined ? {} : { signal },
+    defined({ signal }),
   );
   return objectsOf(result, "data")
     .flatMap((entry) => objectsOf(entry, "skills"))

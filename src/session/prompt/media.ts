@@ -10,6 +10,7 @@
 import { InvalidArgumentError, RpcError, UnsupportedError } from "../../errors/mod.ts";
 import {
   base64,
+  defined,
   isJsonObject,
   type JsonObject,
   type JsonValue,
@@ -210,7 +211,7 @@ async function modalitiesOf(
     const page: JsonValue = await core.call(
       "model/list",
       params,
-      signal === undefined ? {} : { signal },
+      defined({ signal }),
     ).catch((error) => {
       // What has no list has said nothing against images.
       if (error instanceof RpcError) return null;

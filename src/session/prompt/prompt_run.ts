@@ -13,7 +13,7 @@ import {
   TurnFailedError,
   TurnInterruptedError,
 } from "../../errors/mod.ts";
-import { defined, type JsonObject } from "../../json.ts";
+import { defined, type JsonObject, present } from "../../json.ts";
 import type { HookReport, HookRun, PatchedInput } from "../../plugin/mod.ts";
 import type { Attachment, Prompt } from "../../prompt.ts";
 import { redactText } from "../../redact.ts";
@@ -299,7 +299,7 @@ export class PromptRun {
     const facts = {
       prompt,
       ...modelOf(turnProfile.model),
-      ...(run.turnId === null ? {} : { turnId: run.turnId }),
+      ...present({ turnId: run.turnId }),
     };
     // Whoever gives it up may do so for `null`.
     if (error !== null || settled.by === "abort") {

@@ -22,6 +22,7 @@ import {
 import type { ThreadItem } from "../../thread_item.ts";
 import { outcomeOf, toolOf, type ToolOutcome } from "../../tool_use.ts";
 import { LIBRARY_VERSION } from "../../version.ts";
+import { defined, present } from "../../json.ts";
 import {
   content,
   contextOf,
@@ -340,7 +341,7 @@ export class AgentSpan {
       this.#tally.counts.toolCalls,
       {
         "gen_ai.agent.name": AGENT,
-        ...(model === null ? {} : { "gen_ai.request.model": model }),
+        ...present({ "gen_ai.request.model": model }),
       },
       failed,
     );
@@ -368,7 +369,7 @@ export class AgentSpan {
     if (span === null) return;
     quietly(() => span.setAttributes({ ...failed, ...more }), undefined);
     if (isError) {
-      const status = { code: ERROR, ...(message === undefined ? {} : { message }) };
+      const status = { code: ERROR, ...defined({ message }) };
       quietly(() => span.setStatus(status), undefined);
     }
     quietly(() => span.end(Date.now()), undefined);
@@ -381,7 +382,7 @@ export class AgentSpan {
       ...this.#measured(operation),
       "gen_ai.conversation.id": threadId,
       ...(operation === "chat" ? {} : { "gen_ai.agent.name": AGENT }),
-      ...(effort === null ? {} : { "gen_ai.request.reasoning.level": effort }),
+      ...present({ "gen_ai.request.reasoning.level": effort }),
     };
   }
 

@@ -4,7 +4,7 @@
  * @module
  */
 import { InvalidArgumentError, RpcValidationError } from "../../errors/mod.ts";
-import { type JsonObject, objectOf, objectsOf } from "../../json.ts";
+import { defined, type JsonObject, objectOf, objectsOf } from "../../json.ts";
 import { supports } from "../../protocol/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
 
@@ -47,7 +47,7 @@ export async function planFork(
   const read = await core.call(
     "thread/read",
     { threadId, includeTurns: true },
-    signal === undefined ? {} : { signal },
+    defined({ signal }),
   );
   const thread = objectOf(read, "thread") ?? {};
   return { params: {}, drop: turnsBehind(objectsOf(thread, "turns"), { after, before }) };

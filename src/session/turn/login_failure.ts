@@ -3,7 +3,7 @@
  * @module
  */
 import { TurnFailedError } from "../../errors/mod.ts";
-import { isJsonObject } from "../../json.ts";
+import { isJsonObject, present } from "../../json.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
 
 /** How long the server has to say who is logged in. */
@@ -26,7 +26,7 @@ export async function withLogin(
     : "elsewhere";
   const { kind, httpStatus, partial } = error;
   return new TurnFailedError(kind, message, partial, {
-    ...(httpStatus === null ? {} : { httpStatus }),
+    ...present({ httpStatus }),
     login,
   });
 }

@@ -28,6 +28,7 @@ import {
   type JsonObject,
   type JsonValue,
   memberOf,
+  present,
   stringOf,
 } from "../../json.ts";
 import { isRefusal } from "../../protocol/mod.ts";
@@ -358,8 +359,7 @@ function serverError(
     const limited = failure.kind === "rateLimit" || failure.kind === "quotaExceeded";
     const resetsAt = limited ? resetTime(rateLimits) : null;
     return new TurnFailedError(failure.kind, failure.message, partial, {
-      ...(failure.httpStatus === null ? {} : { httpStatus: failure.httpStatus }),
-      ...(resetsAt === null ? {} : { resetsAt }),
+      ...present({ httpStatus: failure.httpStatus, resetsAt }),
     });
   }
   return outcome.answer === "" ? new EmptyAnswerError(partial) : null;

@@ -15,6 +15,7 @@ import {
 import { isRefusal } from "../../protocol/mod.ts";
 import type { TurnEvent, TurnSnapshot } from "../../session/mod.ts";
 import type { PromptWithAttachments } from "../../prompt.ts";
+import { present } from "../../json.ts";
 import type { WebThread, WebTurnStream } from "../client.ts";
 import { type CheckedTurn, isForPeople } from "../http/check_request.ts";
 import { conflict } from "../http/refusals.ts";
@@ -201,9 +202,7 @@ export class LiveSession {
       const takeBack = await this.#thread.remember(thread, turn.prompt.text);
       const { model, effort, timeoutMs } = turn;
       const stream = await thread.askStream(turn.prompt, {
-        ...(model === null ? {} : { model }),
-        ...(effort === null ? {} : { effort }),
-        ...(timeoutMs === null ? {} : { timeoutMs }),
+        ...present({ model, effort, timeoutMs }),
       }).catch(async (error) => {
         if (neverBegun(error)) await takeBack().catch(() => {});
         throw error;

@@ -19,6 +19,7 @@ import {
 import { treeFiles } from "../../../platform/fs.ts";
 import { isInside, isSamePath, realPath } from "../../../platform/mod.ts";
 import { isRemote, type RuntimeCore } from "../../../runtime/mod.ts";
+import { defined } from "../../../json.ts";
 import { codexHomeOf, policyFacts } from "../../policy/policy_facts.ts";
 import type { Turn } from "../../turn/turn.ts";
 import { CheckpointStore } from "./checkpoint_store.ts";
@@ -73,7 +74,7 @@ export class Checkpoints {
         argument: "checkpoints",
         received,
         accepts,
-        ...(hint === undefined ? {} : { hint }),
+        ...defined({ hint }),
       });
     if (isRemote(core.config) || await treeFiles() === null) {
       throw refuse(

@@ -17,7 +17,15 @@ import type { RewindOptions, RewindPlan } from "../../profile.ts";
 import { alone } from "../../thread/alone.ts";
 import type { ThreadHost } from "../../thread/thread_host.ts";
 import type { Conversation } from "./workspace.ts";
-import { isJsonObject, type JsonObject, objectOf, objectsOf, stringOf } from "../../../json.ts";
+import {
+  defined,
+  isJsonObject,
+  type JsonObject,
+  objectOf,
+  objectsOf,
+  present,
+  stringOf,
+} from "../../../json.ts";
 import { cursorAfter } from "../cursor.ts";
 import { featureSince, supports } from "../../../protocol/mod.ts";
 import type { RuntimeCore } from "../../../runtime/mod.ts";
@@ -178,7 +186,7 @@ export async function turnsFrom(
   before: string,
   signal?: AbortSignal,
 ): Promise<string[]> {
-  const options = signal === undefined ? {} : { signal };
+  const options = defined({ signal });
   const known = core.seen().threads[threadId];
   if (known?.ephemeral === true) {
     // Codex writes nothing down of it; what was seen is all there is.
@@ -201,7 +209,7 @@ export async function turnsFrom(
       limit: PAGE,
       sortDirection: "desc",
       itemsView: "notLoaded",
-      ...(cursor === null ? {} : { cursor }),
+      ...present({ cursor }),
     }, options);
     if (!isJsonObject(page)) throw noTurn(turns.length);
     const ids = idsOf(objectsOf(page, "data"));
