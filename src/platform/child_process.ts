@@ -45,8 +45,8 @@ export interface ChildProcess {
   readonly pid: number;
   /** Writes UTF-8 text to stdin. Resolves when the pipe took it, or never will; never rejects. */
   write(text: string): Promise<void>;
-  /** Ends stdin after what was written. */
-  closeStdin(): void;
+  /** Ends stdin after what was written; `now`: at once, while the script ends. */
+  closeStdin(now?: boolean): void;
   /** Receives stdout in chunks that are not reused. Call once. */
   onStdout(listener: (chunk: Uint8Array) => void): void;
   /** Receives stderr in chunks that are not reused. Call once. */

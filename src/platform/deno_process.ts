@@ -131,10 +131,10 @@ class DenoProcess implements ChildProcess {
     });
   }
 
-  closeStdin(): void {
+  closeStdin(now = false): void {
     if (this.#stdinClosed) return;
     this.#stdinClosed = true;
-    this.#stdin.close().catch(() => {});
+    (now ? this.#stdin.abort() : this.#stdin.close()).catch(() => {});
   }
 
   onStdout(listener: (chunk: Uint8Array) => void): void {

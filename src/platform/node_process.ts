@@ -152,11 +152,12 @@ class NodeProcessChild implements ChildProcess {
     });
   }
 
-  closeStdin(): void {
+  closeStdin(now = false): void {
     if (this.#stdinClosed) return;
     this.#stdinClosed = true;
     try {
-      this.#child.stdin.end();
+      if (now) this.#child.stdin.destroy();
+      else this.#child.stdin.end();
     } catch {
       // It was closed from the other side.
     }

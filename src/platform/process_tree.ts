@@ -3,7 +3,7 @@
  * with this script.
  * @module
  */
-import type { ChildProcess, ProcessSpec } from "./child_process.ts";
+import type { ChildProcess, EndSignal, ProcessSpec } from "./child_process.ts";
 import {
   blockFor,
   canSpawn,
@@ -202,7 +202,7 @@ function words(pid: number, file: string, read = readTextFile): string[] {
 const living = new Map<ChildProcess, ProcessEntry | null>();
 let removeHook: (() => void) | undefined;
 
-/** Pauses between the looks at what still runs, in milliseconds: 200 in all. */
+/** Pauses between the looks at what still runs, in milliseconds: 200 in all. Before the last one there is SIGTERM. */
 const PAUSES = [5, 5, 10, 20, 40, 60, 60];
 
 /** Ends the process, and what is in the session that it leads, when the script ends. The result forgets it again. */
@@ -242,30 +242,33 @@ function onScriptEnd(act: () => void): () => void {
   return () => process?.off("exit", act);
 }
 
-/** SIGTERM, a short wait, SIGKILL. Synchronous: nothing can be awaited while a script ends. */
+/** The ladder of `close()`, with short waits. Synchronous: nothing can be awaited while a script ends. */
 function endAll(): void {
   const windows = platformName() === "win32";
   // Commands are in sessions of their own, and known by their parents alone, while those live.
-  const commands = windows ? [] : [...living.keys()].flatMap(({ pid }) => descendants(pid));
-  for (const child of living.keys()) {
-    child.closeStdin();
-    // Windows knows no signal that asks; the end of stdin is what asks there.
-    if (!windows && !child.kill("SIGTERM", { tree: true })) child.kill("SIGTERM");
-  }
-  for (const pause of PAUSES) {
+  const commands = [...living.keys()].flatMap(({ pid }) => descendants(pid));
+  for (const child of living.keys()) child.closeStdin(true);
+  for (const [at, pause] of PAUSES.entries()) {
     // What takes no SIGTERM, such as a sandbox that was being started, is left when codex is gone.
     if (![...living].some(([child, led]) => mayRun(child) || leftInSession(led).length > 0)) break;
+    // Codex up to 0.145 ends at SIGTERM without its commands, which a script with few permissions can't end itself.
+    if (at === PAUSES.length - 1 && !windows) {
+      for (const child of living.keys()) send(child, "SIGTERM");
+    }
     blockFor(pause);
   }
   for (const [child, leader] of living) {
     const runs = mayRun(child);
     if (windows && runs) killWindowsTreeNow(child.pid);
-    const below = runs && !windows ? descendants(child.pid) : [];
-    const group = !windows && child.kill("SIGKILL", { tree: true });
-    if (runs && !group) child.kill("SIGKILL");
-    killEntries([...below, ...leftInSession(leader)]);
+    commands.push(...(runs ? descendants(child.pid) : []));
+    send(child, "SIGKILL");
+    killEntries(leftInSession(leader));
   }
   killEntries(commands);
+}
+
+function send(child: ChildProcess, signal: EndSignal): void {
+  if (!child.kill(signal, { tree: true })) child.kill(signal);
 }
 
 /** False only for a process that certainly ended; it can't be reaped in an exit handler. */

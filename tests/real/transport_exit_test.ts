@@ -99,6 +99,19 @@ for (const how of ["exit", "end"]) {
   });
 }
 
+// Codex up to 0.145 ends its commands when its stdin ends, and ends without them at SIGTERM.
+const TIDIES = ["sh", "-c", 'echo up; while read line; do :; done; echo tidied > "$LEFT"'];
+
+for (const how of ["exit", "end"]) {
+  test(`a script that ends by ${how} ends the stdin of its process first`, async () => {
+    await using dir = await tempDir();
+    const left = join(dir.path, "left");
+    const { pid } = await run([how, ...TIDIES], { LEFT: left });
+    await whenGone(pid);
+    assert.equal(await readFile(left, "utf8"), "tidied\n");
+  });
+}
+
 for (const how of ["exit", "end", "throw", "reject"]) {
   test(`codex does not outlive a script that ends by ${how}`, async () => {
     await using home = await tempDir();
