@@ -3,7 +3,7 @@
  *
  * @module
  */
-export { decode, encode } from "./codec.ts";
+export { decode, describeOversize, encode } from "./codec.ts";
 export { Connection, type ConnectionHandler, type ConnectionOptions } from "./connection.ts";
 export type { DeltaHead, Deltas, DeltaTaker } from "./delta_reader.ts";
 export type {

@@ -5,6 +5,7 @@
 import { abortable, within } from "../../async.ts";
 import {
   decode,
+  describeOversize,
   encode,
   LineFramer,
   type OutboundMessage,
@@ -79,9 +80,12 @@ export class Peer {
     const reader = this.#streams.readable.getReader();
     const framer = new LineFramer(MAX_LINE_BYTES, {
       line: (text, start, end) => this.#line(text.slice(start, end)),
-      tooLong: (bytes) => {
+      tooLong: (bytes, head) => {
         const message = `A message of ${bytes} bytes is larger than ${MAX_LINE_BYTES}.`;
-        this.#refuse(null, new Fault(FAULTS.invalidRequest, message));
+        const begin = head.replace(/^\s*\{\s*"jsonrpc"\s*:[^,]*,/, "{");
+        const { rpcId, method } = describeOversize(bytes, begin, "");
+        const id = method === null || this.#open.has(rpcId!) ? null : rpcId;
+        this.#refuse(id, new Fault(FAULTS.invalidRequest, message));
       },
     });
     const stop = () => {

@@ -57,6 +57,34 @@ test("what is nested too deep for a message is cut there, and holds nothing else
   await peer.finish();
 });
 
+test("whoever calls with a message that is too large is told, and goes on", async () => {
+  const toAgent = new TransformStream<Uint8Array, Uint8Array>();
+  const toClient = new TransformStream<Uint8Array, Uint8Array>();
+  const peer = new Peer({ readable: toAgent.readable, writable: toClient.writable }, {
+    request: () => Promise.resolve({}),
+    notification: () => {},
+    fault: () => new Fault(-32603, "no"),
+  });
+  const running = peer.run(undefined);
+  const writer = toAgent.writable.getWriter();
+  const lines = toClient.readable.getReader();
+  const answer = async () => JSON.parse(new TextDecoder().decode((await lines.read()).value));
+  const write = (text: string) => writer.write(new TextEncoder().encode(text));
+  const megabyte = new Uint8Array(1 << 20).fill(65);
+  for (const [id, begin] of [[7, '{"jsonrpc":"2.0","id":7,"method":"m",'], [null, "{"]] as const) {
+    await write(`${begin}"params":{"data":"`);
+    for (let sent = 0; sent < 64; sent++) await writer.write(megabyte);
+    await write('"}}\n');
+    const told = await answer();
+    assert.deepEqual([told.id, told.error.code], [id, -32600]);
+  }
+  await write('{"jsonrpc":"2.0","id":8,"method":"m"}\n');
+  assert.deepEqual(await answer(), { jsonrpc: "2.0", id: 8, result: {} });
+  await writer.close();
+  await running;
+  await peer.finish();
+});
+
 test("a client that reads nothing does not let what waits for it grow for ever", async () => {
   const written: Uint8Array[] = [];
   const stalled = new WritableStream<Uint8Array>({
