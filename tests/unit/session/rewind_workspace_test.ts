@@ -467,6 +467,36 @@ test("a workspace whose disk is not mounted is not recorded as an empty one", as
   assert.deepEqual(readdirSync(b.root), []);
 });
 
+test("what was mounted in the workspace since then is left alone", async () => {
+  await using b = await box();
+  b.put("a.txt", "a");
+  b.put("always/x.txt", "x");
+  mkdirSync(join(b.root, "share"));
+  const files = (await treeFiles())!;
+  let mounts = ["always"];
+  const w = await Workspace.open({
+    ...files,
+    entry: async (path) => {
+      const entry = await files.entry(path);
+      const on = mounts.find((each) => `${path}/`.startsWith(`${join(b.root, each)}/`));
+      return entry === null || on === undefined ? entry : { ...entry, id: `${on}:2` };
+    },
+  }, { root: b.root, home: b.home });
+  const tree = await w.record(undefined);
+  mounts = ["always", "share", "new/deep"];
+  b.put("a.txt", "b");
+  b.put("always/y.txt", "y");
+  b.put("share/all/precious.txt", "p");
+  b.put("new/deep/precious.txt", "p");
+  b.put("new/n.txt", "n");
+  const { files: done, skipped } = await w.restore(tree, null, nothing, undefined);
+  assert.deepEqual(done.map(({ path }) => path), ["a.txt", "always/y.txt", "new/n.txt"]);
+  assert.deepEqual(skipped.map(({ path }) => path), ["new/deep", "new", "share"]);
+  assert.match(skipped[2]!.why, /^another disk is mounted there/);
+  assert.equal(b.all()["share/all/precious.txt"], b.all()["new/deep/precious.txt"]);
+  assert.equal(readFileSync(join(b.root, "share/all/precious.txt"), "utf8"), "p");
+});
+
 test("what is too large, or no file, is told and left as it is", async () => {
   await using b = await box();
   b.put("big.bin", "x".repeat(100));
@@ -538,7 +568,7 @@ test("what is refused as too large is over: what was kept meanwhile is counted, 
   );
   assert.equal(await store.bytes(), 1);
 
-  const few = { live: false, limits: { ...limits, entries: 4 } };
+  const few = { before: new Map(), limits: { ...limits, entries: 4 } };
   await assert.rejects(scanTree(files, b.root, { prefix: "", sources: [] }, few), isTooLarge);
   assert.equal(running, 0);
 });
@@ -784,7 +814,7 @@ test("ignore files that would take hours are refused, and one that takes a while
   const reason = new Error("enough");
   setTimeout(() => stop.abort(reason), 0);
   const limits = { entries: 1_000, fileBytes: Infinity, treeBytes: Infinity };
-  const looking = { live: false, limits, signal: stop.signal };
+  const looking = { before: new Map(), limits, signal: stop.signal };
   const scan = scanTree(files, "/w", { prefix: "", sources }, looking);
   await assert.rejects(scan, (error) => error === reason);
 });

@@ -4,10 +4,16 @@
  * @module
  */
 import { settleAll } from "../../../async.ts";
-import { CheckpointError } from "../../../errors/mod.ts";
 import { realPath, type TreeEntry, type TreeFiles } from "../../../platform/mod.ts";
 import { type CheckpointStore, hash } from "./checkpoint_store.ts";
-import { type Ignores, outerIgnores, type Scan, type ScanLimits, scanTree } from "./scan_tree.ts";
+import {
+  type Ignores,
+  outerIgnores,
+  type Scan,
+  type ScanLimits,
+  scanTree,
+  tooLarge,
+} from "./scan_tree.ts";
 import { isSameEntry, parentOf, type Tree, type TreeNode } from "./tree_record.ts";
 
 /** Disks tell times in steps of up to two seconds. */
@@ -34,7 +40,7 @@ export async function recordTree(
 ): Promise<Tree> {
   const at = Date.now();
   const ignores: Ignores = await outerIgnores(files, root);
-  const scan = await scanTree(files, root, ignores, { live: true, limits, signal });
+  const scan = await scanTree(files, root, ignores, { limits, signal });
   const nodes = new Map<string, TreeNode>();
   let bytes = 0;
   let added = 0;
@@ -45,7 +51,11 @@ export async function recordTree(
     }
     if (entry.kind !== "file" || entry.size > limits.fileBytes) return { ...entry, content: null };
     bytes += entry.size;
-    if (bytes > limits.treeBytes) throw tooLarge(limits);
+    if (bytes > limits.treeBytes) {
+      throw tooLarge(
+        `The files of the workspace that are not ignored are larger than ${limits.treeBytes} bytes together`,
+      );
+    }
     const known = last?.nodes.get(path);
     if (known !== undefined && known.content !== null && isTrusted(known, last!, entry)) {
       return { ...entry, content: known.content };
@@ -83,7 +93,7 @@ export async function compareTree(
 ): Promise<{ now: Scan; changed: Set<string> }> {
   const ignores = { prefix: tree.prefix, sources: tree.ignores };
   const now = await scanTree(files, root, ignores, {
-    live: false,
+    before: tree.nodes,
     // What a turn has made may be more than what is recorded.
     limits: { ...limits, entries: limits.entries * 4 },
     signal,
@@ -144,12 +154,4 @@ export async function isReal(files: TreeFiles, root: string, directory: string):
     if (entry?.kind !== "directory") return false;
     if (at === "") return isThere(root);
   }
-}
-
-function tooLarge({ treeBytes }: ScanLimits): CheckpointError {
-  return new CheckpointError(
-    `The files of the workspace that are not ignored are larger than ${treeBytes} bytes together, more than checkpoints record. ` +
-      "Name what is made by programs in a .gitignore, work in a smaller directory, or leave `checkpoints` away.",
-    { data: { reason: "tooLarge" } },
-  );
 }

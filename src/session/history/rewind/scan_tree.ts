@@ -21,7 +21,7 @@ import {
   isIgnored,
   readIgnoreRules,
 } from "./ignore_rules.ts";
-import { isGit, parentOf, type Skipped } from "./tree_record.ts";
+import { isGit, parentOf, type Skipped, type Tree } from "./tree_record.ts";
 
 /** How much is recorded. */
 export interface ScanLimits {
@@ -75,16 +75,18 @@ const PAUSE_WORK = 2_000_000;
 const IS_IGNORED = "it is ignored";
 
 /**
- * Looks at everything in a workspace. With `live`, ignore files in it are read as they come, and added to the sources;
- * without, only what the sources say counts.
+ * Looks at everything in a workspace. With `before`, what it was, only what the sources say is ignored, and disks that were
+ * mounted since are left alone; without, ignore files in it are read as they come, and added to the sources.
  */
 export async function scanTree(
   files: TreeFiles,
   root: string,
   ignores: Ignores,
-  options: { live: boolean; limits: ScanLimits; signal?: AbortSignal | undefined },
+  options: { before?: Tree["nodes"]; limits: ScanLimits; signal?: AbortSignal | undefined },
 ): Promise<Scan> {
-  const { live, limits, signal } = options;
+  const { before, limits, signal } = options;
+  const live = before === undefined;
+  const top = diskOf(await files.entry(root));
   const scan: Scan = { entries: new Map(), left: new Map(), unknown: [], kept: new Map() };
   const fold = foldsCase();
   const work: IgnoreWork = { units: 0 };
@@ -96,8 +98,7 @@ export async function scanTree(
     if (work.units > IGNORE_WORK) throw tooManyRules();
     await delay(0, signal);
   };
-  const fixed = live ? [] : ignores.sources.map((source) => readIgnoreRules(source, fold));
-  const above = live ? ignores.sources.map((source) => readIgnoreRules(source, fold)) : [];
+  const given = ignores.sources.map((source) => readIgnoreRules(source, fold));
   const leave = (path: string, why: string, unknown: boolean) => {
     scan.left.set(path, why);
     if (unknown) scan.unknown.push({ path, why });
@@ -128,7 +129,7 @@ export async function scanTree(
       leave(`${path}/`, "its directory can't be read", true);
       return [];
     }
-    const rules = live ? await read(path, outer) : fixed;
+    const rules = await read(path, outer);
     const found = await settleAll(
       [...new Set(names)].map(async (name) =>
         [
@@ -159,13 +160,25 @@ export async function scanTree(
         leave(at, IS_IGNORED, false);
         continue;
       }
+      const disk = diskOf(entry);
+      if (isDirectory && !live && disk !== (diskOf(scan.entries.get(path)) ?? top)) {
+        const was = before.get(at);
+        if (diskOf(was) !== disk) {
+          leave(at, "another disk is mounted there", was === undefined);
+          continue;
+        }
+      }
       scan.entries.set(at, entry);
-      if (scan.entries.size > limits.entries) throw tooMany(limits);
+      if (scan.entries.size > limits.entries) {
+        throw tooLarge(
+          `The workspace holds more than ${limits.entries} files that are not ignored`,
+        );
+      }
       if (isDirectory) inner.push([at, rules]);
     }
     return inner;
   };
-  const open: [string, IgnoreRules[]][] = [["", above]];
+  const open: [string, IgnoreRules[]][] = [["", given]];
   while (open.length > 0) {
     const next = await settleAll(
       open.splice(-AT_ONCE).map(([path, rules]) => look(path, rules)),
@@ -173,6 +186,11 @@ export async function scanTree(
     for (const each of next) open.push(...each);
   }
   return scan;
+}
+
+/** The disk that something is on. */
+export function diskOf(entry: TreeEntry | null | undefined): string | undefined {
+  return entry?.id.split(":")[0];
 }
 
 /** A path in a directory; the workspace itself is `""`. */
@@ -279,9 +297,10 @@ function tooManyRules(): CheckpointError {
   );
 }
 
-function tooMany({ entries }: ScanLimits): CheckpointError {
+/** The error for a workspace of which there is more than is recorded. */
+export function tooLarge(what: string): CheckpointError {
   return new CheckpointError(
-    `The workspace holds more than ${entries} files that are not ignored, more than checkpoints record. ` +
+    `${what}, more than checkpoints record. ` +
       "Name what is made by programs in a .gitignore, work in a smaller directory, or leave `checkpoints` away.",
     { data: { reason: "tooLarge" } },
   );

@@ -20,7 +20,7 @@ import {
 import { planRewind, type TreePlan } from "./plan_rewind.ts";
 import { compareTree, isThere, type Recorder, recordTree } from "./record_tree.ts";
 import { type BeforeStep, restoreTree, stepsFromJson, stepsToJson } from "./restore_tree.ts";
-import { SCAN_LIMITS, type ScanLimits } from "./scan_tree.ts";
+import { diskOf, SCAN_LIMITS, type ScanLimits } from "./scan_tree.ts";
 import type { Skipped, Tree } from "./tree_record.ts";
 
 /** Where a workspace and its checkpoints are. */
@@ -85,7 +85,7 @@ export class Workspace {
         ? known.tree
         : await this.#newest();
       const tree = await recordTree(this.#recorder, last, signal);
-      const disk = (await files.entry(root))?.id.split(":")[0];
+      const disk = diskOf(await files.entry(root));
       // Taken back to, it would cost all that is there once the disk is back.
       this.#assertThere(tree.nodes.size > 0 || disk === (this.#disk ??= disk));
       this.#disk = disk;
