@@ -28,6 +28,7 @@ export type Feature =
   | "rulesNeedTrust"
   | "listsHooks"
   | "profilesWin"
+  | "pluginsInThreads"
   | "docsInReads"
   | "skillsInReads"
   | "deniedRootHolds"
@@ -114,6 +115,8 @@ const FEATURES: Record<Feature, { since?: string; until?: string }> = {
   listsHooks: { since: "0.130.0" },
   /** A `profile` that the user's configuration chooses wins over what a thread brings. 0.136 opens no thread with one. */
   profilesWin: { until: "0.136.0" },
+  /** Takes settings of plugins from a thread. 0.150 does not; 0.151 not tried. */
+  pluginsInThreads: { since: "0.152.0" },
   /** Reads an `AGENTS.md` only where its permission profile lets commands read. 0.145 reads any, also through links. */
   docsInReads: { since: "0.150.0" },
   /** Follows no link among a project's skills to where commands may not read; 0.163 does, between not tried. */

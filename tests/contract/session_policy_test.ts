@@ -7,6 +7,7 @@ import { test } from "../_harness.ts";
 import {
   type ApprovalHandler,
   ConnectionClosedError,
+  PolicyError,
   PolicyMismatchError,
   RpcError,
   type Session,
@@ -398,24 +399,46 @@ test("tools that the user has approved for ever are asked about where hooks or r
           some: { command: "x", tools: { wipe: approve, look: { approval_mode: "auto" } } },
           none: { command: "x", default_tools_approval_mode: "auto" },
         },
-        apps: { mail: { tools: { send: approve } } },
+        apps: {
+          _default: { approvals_reviewer: "auto_review" },
+          mail: { approvals_reviewer: "user", tools: { send: approve } },
+        },
+        plugins: { "p@x": { enabled: true, mcp_servers: { own: { tools: { wipe: approve } } } } },
       },
     }),
   };
   const prompt = { approval_mode: "prompt" };
+  const user = { _default: { approvals_reviewer: "user" } };
   const asking = {
     mcp_servers: {
-      all: { default_tools_approval_mode: "prompt", tools: {} },
+      all: { default_tools_approval_mode: "prompt" },
       some: { tools: { wipe: prompt } },
     },
-    apps: { mail: { tools: { send: prompt } } },
+    apps: { ...user, mail: { tools: { send: prompt } } },
+    plugins: { "p@x": { mcp_servers: { own: { tools: { wipe: prompt } } } } },
   };
+  const own = { some: { enabled: false, tools: { look: { approval_mode: "prompt" } } } };
   const watch = { name: "watch", call: () => ({ type: "continue" as const }) };
   return onFake({ server: { methods } }, async ({ client, server, cwd }) => {
     const rows = [
       [{}, {}],
-      [{ approvalPolicy: "untrusted" }, {}],
+      [{ approvalPolicy: "untrusted" }, { apps: user }],
       [{ hooks: { pre: [watch] } }, asking],
+      [{
+        hooks: { pre: [watch] },
+        config: { "mcp_servers.some": own.some },
+        allowPrivilegedEscalation: true,
+      }, {
+        ...asking,
+        mcp_servers: {
+          all: asking.mcp_servers.all,
+          some: {
+            ...own.some,
+            default_tools_approval_mode: "prompt",
+            tools: { ...own.some.tools, wipe: prompt },
+          },
+        },
+      }],
       [{
         approvalPolicy: "untrusted",
         approvals: { rules: [{ effect: "deny", tool: "wipe" }] },
@@ -424,10 +447,25 @@ test("tools that the user has approved for ever are asked about where hooks or r
     for (const [given, expected] of rows) {
       await client.startSession({ cwd, ...given } as SessionConfig);
       const sent = server().received.findLast(({ method }) => method === "thread/start")!;
-      const { mcp_servers, apps } = sent.params.config;
-      const told = { ...(mcp_servers && { mcp_servers }), ...(apps && { apps }) };
+      const { mcp_servers, apps, plugins } = sent.params.config;
+      const told = {
+        ...(mcp_servers && { mcp_servers }),
+        ...(apps && { apps }),
+        ...(plugins && { plugins }),
+      };
       assert.deepEqual(told, expected, JSON.stringify(given));
     }
+    const session = await client.startSession({ cwd });
+    await assert.rejects(
+      session.ask("x", { approvalPolicy: "on-request" }),
+      (error) => error instanceof PolicyError && error.data?.["reason"] === "answeringHooks",
+    );
+    await onFake({ server: { methods, dialect: "0.104" } }, async ({ client, server, cwd }) => {
+      await client.startSession({ cwd, hooks: { pre: [watch] } });
+      const sent = server().received.findLast(({ method }) => method === "thread/start")!;
+      const { plugins, "features.plugins": on } = sent.params.config;
+      assert.deepEqual({ plugins, on }, { plugins: undefined, on: false });
+    });
   });
 });
 

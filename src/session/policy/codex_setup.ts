@@ -15,7 +15,7 @@ import {
 import { isInside } from "../../platform/mod.ts";
 import { isRemote, type RuntimeCore } from "../../runtime/mod.ts";
 import { endCommands, STATUS_MS } from "../turn/stop_turn.ts";
-import { refuseAnsweringHooks } from "./over_users.ts";
+import { refuseOtherAnswers } from "./over_users.ts";
 import { endsLeft, reachesNetwork, reachOf } from "./policy_facts.ts";
 
 /**
@@ -107,7 +107,7 @@ export async function admitTurn(
     });
   }
   if (session.approvalPolicy === "never" && effective.approvalPolicy !== "never") {
-    await refuseAnsweringHooks(core, effective.cwd);
+    await refuseOtherAnswers(core, effective.cwd);
   }
   if (!reachesNetwork(effective.sandbox)) return;
   const { refusePastProxy } = await import("./network_proxy.ts");

@@ -4,7 +4,7 @@
  * @module
  */
 import { PolicyError } from "../../errors/mod.ts";
-import { type JsonObject, memberOf, objectOf, objectsOf } from "../../json.ts";
+import { isJsonObject, type JsonObject, memberOf, objectOf, objectsOf } from "../../json.ts";
 import type { EffectivePolicy } from "../../permissions/mod.ts";
 import { supports } from "../../protocol/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
@@ -24,14 +24,34 @@ export async function overUsers(
     "features.connectors": config["features.apps"] ?? false,
     "features.plugins": false,
   };
-  const [hooks, tables] = await Promise.all([
-    approvalPolicy === "never" ? {} : withoutAnsweringHooks(core, cwd, config),
-    guarded ? askingAboutApproved(core, cwd, config) : {},
-  ]);
-  const held = { ...apart, ...config, ...hooks, ...tables };
+  const here = approvalPolicy === "never" ? {} : await answeredHere(core, cwd, config, guarded);
+  const held = { ...apart, ...config, ...here };
   return supports(core.server.version, "profilesWin")
     ? await overProfile(core, cwd, { ...held, "features.goals": goals })
     : held;
+}
+
+/** The settings by which codex's questions come to this client, whoever else the user's configuration has answer them. */
+async function answeredHere(
+  core: RuntimeCore,
+  cwd: string,
+  own: JsonObject,
+  guarded: boolean,
+): Promise<JsonObject> {
+  const [hooks, read] = await Promise.all([
+    withoutAnsweringHooks(core, cwd, own),
+    core.callNow("config/read", { cwd }),
+  ]);
+  const held: JsonObject = { ...hooks };
+  for (const table of ["mcp_servers", "apps", "plugins"]) {
+    const told = asking(objectOf(read, "config", table), objectOf(own, table), guarded);
+    if (told === null) continue;
+    // An older codex takes the settings of plugins from the user's configuration only.
+    if (table === "plugins" && !supports(core.server.version, "pluginsInThreads")) {
+      held["features.plugins"] = false;
+    } else held[table] = told;
+  }
+  return held;
 }
 
 /**
@@ -57,34 +77,29 @@ async function withoutAnsweringHooks(
 }
 
 /**
- * The settings by which codex asks about the tools of servers and apps that the user has approved for ever, where hooks or rules
- * are to see each call: it would ask nobody. What the caller's own settings say stays.
+ * A table of MCP servers, apps or plugins as the caller has it, with what makes codex ask here: of apps whose questions its own
+ * reviewer would answer (0.145 to 0.169); and, where hooks or rules are to see each call (`guarded`), of the tools that the user
+ * has approved for ever. What the caller's own settings say stays. `null` where there is nothing to say.
  */
-async function askingAboutApproved(
-  core: RuntimeCore,
-  cwd: string,
-  own: JsonObject,
-): Promise<JsonObject> {
-  const read = await core.callNow("config/read", { cwd });
-  const asking: JsonObject = {};
-  for (const table of ["mcp_servers", "apps"]) {
-    const said = objectOf(own, table) ?? {};
-    const held: JsonObject = {};
-    for (const [name, one] of Object.entries(objectOf(read, "config", table) ?? {})) {
-      const tools = Object.keys(objectOf(one, "tools") ?? {}).filter((tool) =>
-        memberOf(one, "tools", tool, "approval_mode") === "approve"
-      );
-      const all = memberOf(one, "default_tools_approval_mode") === "approve";
-      if (!all && tools.length === 0) continue;
-      held[name] = {
-        ...(all ? { default_tools_approval_mode: "prompt" } : {}),
-        tools: Object.fromEntries(tools.map((tool) => [tool, { approval_mode: "prompt" }])),
-        ...objectOf(said, name),
-      };
-    }
-    if (Object.keys(held).length > 0) asking[table] = { ...said, ...held };
+function asking(
+  read: JsonObject | null,
+  own: JsonObject | null,
+  guarded: boolean,
+): JsonObject | null {
+  const told: JsonObject = {};
+  for (const [key, value] of Object.entries(read ?? {})) {
+    const inner = isJsonObject(value)
+      ? asking(value, objectOf(own, key), guarded)
+      : own?.[key] !== undefined
+      ? null
+      : key === "approvals_reviewer" && typeof value === "string" && value !== "user"
+      ? "user"
+      : guarded && value === "approve" && /^(?:default_tools_)?approval_mode$/.test(key)
+      ? "prompt"
+      : null;
+    if (inner !== null) told[key] = inner;
   }
-  return asking;
+  return Object.keys(told).length === 0 ? null : { ...own, ...told };
 }
 
 /**
@@ -108,13 +123,12 @@ async function overProfile(
   return { ...config, profiles: { [profile]: own } };
 }
 
-/** Rejects a prompt that asks in a session that did not: its thread has those hooks. */
-export async function refuseAnsweringHooks(core: RuntimeCore, cwd: string): Promise<void> {
-  const { hooks } = await withoutAnsweringHooks(core, cwd, {});
-  if (hooks === undefined) return;
+/** Rejects a prompt that asks in a session that did not: its thread has those hooks and reviewers. */
+export async function refuseOtherAnswers(core: RuntimeCore, cwd: string): Promise<void> {
+  if (Object.keys(await answeredHere(core, cwd, {}, false)).length === 0) return;
   throw new PolicyError(
-    "A hook of the user's configuration (`PermissionRequest`) would answer codex's questions in your place. " +
-      "Give the session the approval policy or the hooks from its start, which leaves that hook out.",
+    "A hook (`PermissionRequest`) or a reviewer of apps, which the user's configuration names, would answer codex's questions in " +
+      "your place. Give the session the approval policy or the hooks from its start, which leaves them out.",
     { data: { reason: "answeringHooks" } },
   );
 }
