@@ -105,11 +105,10 @@ function decidedNeeds(
   cwd: string | undefined,
 ): PermissionNeed[] {
   switch (path[0]) {
+    // Who is asked is a matter of consent, not of this script's permissions.
     case "approval_policy":
-      // Who is asked is a matter of consent, not of this script's permissions.
-      return [];
+    // A profile does nothing until it is chosen; then it is looked at.
     case "permissions":
-      // A profile does nothing until it is chosen; then it is looked at.
       return [];
     case "approvals_reviewer":
       return value === "user" ? [] : [...EVERYTHING];
@@ -247,13 +246,14 @@ function entryNeeds(
  */
 export type ConfigHandling = "harmless" | "decided" | "valued" | "consent";
 
-type Group = readonly [handling: ConfigHandling, why: string, keys: string];
+/** Names, split by white space, with what is done about all of them. */
+type Group<Handling> = readonly [handling: Handling, names: string];
 
 /** By the first word of a key. */
-const KEYS: readonly Group[] = [
+const KEYS: readonly Group<ConfigHandling>[] = [
+  // What the model is told, and how much.
   [
     "harmless",
-    "what the model is told, and how much",
     `base_instructions commit_attribution compact_prompt developer_instructions include_apps_instructions
      include_collaboration_mode_instructions include_environment_context include_permissions_instructions instructions
      model model_auto_compact_token_limit model_auto_compact_token_limit_scope model_context_window
@@ -261,77 +261,75 @@ const KEYS: readonly Group[] = [
      model_supports_reasoning_summaries model_verbosity personality plan_mode_reasoning_effort project_doc_max_bytes
      responses_api_metadata review_model service_tier tool_output_token_limit`,
   ],
+  // A provider is chosen among those that the user has set up.
+  ["harmless", "model_provider oss_provider"],
+  // Limits.
   [
     "harmless",
-    "a provider is chosen among those that the user has set up",
-    "model_provider oss_provider",
-  ],
-  [
-    "harmless",
-    "limits",
     `background_terminal_max_timeout goals mcp_optional_startup_grace_ms thread_unload_delay_secs`,
   ],
+  // What is shown by codex's own surfaces, which the app server has not.
   [
     "harmless",
-    "what is shown by codex's own surfaces, which the app server has not",
     `audio check_for_update_on_startup desktop disable_paste_burst file_opener hide_agent_reasoning notice
      show_raw_agent_reasoning suppress_unstable_features_warning tui windows_wsl_setup_acknowledged`,
   ],
+  // Which of the tools that run in the sandbox are offered, and how.
   [
     "harmless",
-    "which of the tools that run in the sandbox are offered, and how",
     `allow_login_shell experimental_use_freeform_apply_patch experimental_use_unified_exec_tool`,
   ],
-  [
-    "harmless",
-    "what the agent's commands see of the environment; the filter is put on top",
-    "shell_environment_policy",
-  ],
+  // What the agent's commands see of the environment; the filter is put on top.
+  ["harmless", "shell_environment_policy"],
+  // Who is asked, when, and how far commands reach.
   [
     "decided",
-    "who is asked, when, and how far commands reach",
     `approval_policy approvals_reviewer default_permissions permissions sandbox_mode sandbox_workspace_write`,
   ],
-  ["valued", "the web, live or from a cache", "web_search tools client_search_provider"],
-  ["valued", "switches, one by one", "features"],
-  ["valued", "roles may bring a configuration of their own", "agents"],
-  ["valued", "a provider may name a program, a variable or the login", "model_providers"],
-  ["valued", "statistics for the maker of codex", "analytics feedback"],
+  // The web, live or from a cache.
+  ["valued", "web_search tools client_search_provider"],
+  // Switches, one by one.
+  ["valued", "features"],
+  // Roles may bring a configuration of their own.
+  ["valued", "agents"],
+  // A provider may name a program, a variable or the login.
+  ["valued", "model_providers"],
+  // Statistics for the maker of codex.
+  ["valued", "analytics feedback"],
+  // Files that are read into the prompt.
   [
     "valued",
-    "files that are read into the prompt",
     `experimental_compact_prompt_file experimental_instructions_file model_catalog_json model_instructions_file
      project_doc_fallback_filenames`,
   ],
+  // Starts programs or loads code, without a sandbox.
   [
     "consent",
-    "starts programs or loads code, without a sandbox",
     `browser_use computer_use hooks js_repl_node_module_dirs js_repl_node_path marketplaces mcp_servers notify
      orchestrator plugins skills zsh_path`,
   ],
+  // Decides approvals.
+  ["consent", "apps auto_review profile profiles project_root_markers projects"],
+  // Changes the sandbox's make.
+  ["consent", "allow_symlinked_codex_home windows"],
+  // Starts work that nobody asked for.
+  ["consent", "ghost_snapshot memories"],
+  // Takes settings or threads from elsewhere.
   [
     "consent",
-    "decides approvals",
-    "apps auto_review profile profiles project_root_markers projects",
-  ],
-  ["consent", "changes the sandbox's make", "allow_symlinked_codex_home windows"],
-  ["consent", "starts work that nobody asked for", "ghost_snapshot memories"],
-  [
-    "consent",
-    "takes settings or threads from elsewhere",
     `cloud experimental_thread_config_endpoint experimental_thread_store experimental_thread_store_endpoint`,
   ],
+  // Sends what is said, or the login, elsewhere.
   [
     "consent",
-    "sends what is said, or the login, elsewhere",
     `apps_mcp_product_sku chatgpt_base_url experimental_realtime_start_instructions
      experimental_realtime_webrtc_call_base_url experimental_realtime_ws_backend_prompt
      experimental_realtime_ws_base_url experimental_realtime_ws_model experimental_realtime_ws_startup_context
      openai_base_url otel realtime`,
   ],
+  // Where logins and records are kept.
   [
     "consent",
-    "where logins and records are kept",
     `cli_auth_credentials_store forced_chatgpt_workspace_id forced_login_method history log_dir
      mcp_enterprise_managed_auth mcp_oauth_callback_port mcp_oauth_callback_url mcp_oauth_credentials_store
      sqlite_home`,
@@ -356,10 +354,10 @@ export function knownConfigKeys(): string[] {
  */
 export type FeatureHandling = "harmless" | "safeOff" | "safeOn" | "consent";
 
-const FEATURES: readonly (readonly [FeatureHandling, string, string])[] = [
+const FEATURES: readonly Group<FeatureHandling>[] = [
+  // Tools in the session's own sandbox, what the model is told, how messages are put.
   [
     "harmless",
-    "tools in the session's own sandbox, what the model is told, how messages are put",
     `agent_message_board apply_patch_freeform apply_patch_preserve_line_endings apply_patch_streaming_events
      async_compaction async_compaction_root_only child_agents_md cli_daybreak cli_resume_account_check collab
      collaboration_modes command_sessions_world_state compaction_image_budget concurrent_reasoning_summaries
@@ -386,9 +384,9 @@ const FEATURES: readonly (readonly [FeatureHandling, string, string])[] = [
      remote_models include_apply_patch_tool view_image_tool powershell_utf8 streamable_shell search_tool
       runtime_metrics unified_image_budget view_image`,
   ],
+  // On: runs programs, reaches further, or lets others decide or listen.
   [
     "safeOff",
-    "on: runs programs, reaches further, or lets others decide or listen",
     `agent_message_board_mcp apps apps_early_resource_discovery apps_mcp_path_override apps_mcp_gateway artifact
      auth_elicitation bedrock_setup_wizard browser_annotation_api browser_use browser_use_external
      browser_use_full_cdp_access chronicle code_mode code_mode_buffered_exec code_mode_host code_mode_host_grpc
@@ -410,16 +408,16 @@ const FEATURES: readonly (readonly [FeatureHandling, string, string])[] = [
      web_search_request workspace_owner_usage_nudge memory_tool remote_compaction responses_api_proxy shell_snapshot
      shell_snapshot_v2 use_agent_identity use_xaa wake_on_agent_messages worktrees`,
   ],
+  // Off: takes a guard away, or the user's own hooks.
   [
     "safeOn",
-    "off: takes a guard away, or the user's own hooks",
     `codex_hooks credential_masking elevated_windows_sandbox enable_experimental_windows_sandbox
      experimental_windows_sandbox hooks mcp_oauth_refresh_coordination plugin_hooks secret_auth_storage
      untrusted_as_tool_output use_linux_sandbox_bwrap workspace_dependencies write_stdin_approval`,
   ],
+  // Changes how the sandbox is made, or its way to the network.
   [
     "consent",
-    "changes how the sandbox is made, or its way to the network",
     `network_proxy prefer_mxc respect_system_proxy system_proxy_fallback use_legacy_landlock
      windows_sandbox_service`,
   ],
@@ -437,11 +435,9 @@ export function knownFeatures(): string[] {
   return [...FEATURE_ROWS.keys()];
 }
 
-function rowsOf<Handling>(
-  groups: readonly (readonly [Handling, string, string])[],
-): ReadonlyMap<string, Handling> {
+function rowsOf<Handling>(groups: readonly Group<Handling>[]): ReadonlyMap<string, Handling> {
   return new Map(
-    groups.flatMap(([handling, , names]) =>
+    groups.flatMap(([handling, names]) =>
       names.split(/\s+/).map((name) => [name, handling] as const)
     ),
   );

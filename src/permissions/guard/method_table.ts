@@ -105,13 +105,18 @@ const ROWS: Readonly<Record<MethodReach, string>> = {
   `,
 };
 
-const REACH: ReadonlyMap<string, MethodReach> = new Map(
-  (Object.keys(ROWS) as MethodReach[]).flatMap((reach) =>
-    ROWS[reach].split(/\s+/).filter((method) => method !== "").map((method) =>
-      [method, reach] as const
-    )
-  ),
-);
+const REACH: ReadonlyMap<string, MethodReach> = rowsOf(ROWS);
+
+/** By each name in a table, what stands before it. */
+function rowsOf<Word extends string>(
+  table: Readonly<Record<Word, string>>,
+): ReadonlyMap<string, Word> {
+  return new Map(
+    (Object.keys(table) as Word[]).flatMap((word) =>
+      table[word].trim().split(/\s+/).map((name) => [name, word] as const)
+    ),
+  );
+}
 
 /** What a method does; one that is not known here, such as a newer codex's, may do everything. */
 export function methodReach(method: string): MethodReach {
@@ -157,13 +162,7 @@ const PARAMS_ROWS: Readonly<Record<FieldHandling, string>> = {
   `,
 };
 
-const HANDLING: ReadonlyMap<string, FieldHandling> = new Map(
-  (Object.keys(PARAMS_ROWS) as FieldHandling[]).flatMap((handling) =>
-    PARAMS_ROWS[handling].split(/\s+/).filter((field) => field !== "").map((field) =>
-      [field, handling] as const
-    )
-  ),
-);
+const HANDLING: ReadonlyMap<string, FieldHandling> = rowsOf(PARAMS_ROWS);
 
 /** What is done about a field; `undefined`: it has no row. */
 export function fieldHandling(field: string): FieldHandling | undefined {
