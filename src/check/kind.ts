@@ -246,42 +246,54 @@ function jsonKind(accepts: string, types: readonly ValueType[]): Kind {
 
 const JSON_LEVELS = 120;
 
+/** A kind of what holds other things: what is not such a thing is told like any other, else `inner` looks at what it holds. */
+/* @__NO_SIDE_EFFECTS__ */
+function holder<T>(
+  type: "array" | "object",
+  accepts: string,
+  isOne: (value: unknown) => value is T,
+  hint: Hint = () => undefined,
+  inner: (value: T, path: string) => Misfit | null,
+): Kind {
+  return {
+    accepts,
+    types: [type],
+    misfit: (value, path) =>
+      isOne(value)
+        ? inner(value, path)
+        : { path, received: kindOf(value), accepts, hint: hint(value) },
+  };
+}
+
+/** The first of some members that misses the kind. */
+function firstMisfit(
+  of: Kind,
+  path: string,
+  members: Iterable<readonly [key: string | number, value: unknown]>,
+): Misfit | null {
+  for (const [key, value] of members) {
+    const misfit = of.misfit(value, memberPath(path, key));
+    if (misfit !== null) return misfit;
+  }
+  return null;
+}
+
 /** A list of one kind. */
 /* @__NO_SIDE_EFFECTS__ */
 export function list(of: Kind, hint?: Hint): Kind {
   const accepts = `a list, each ${of.accepts}`;
-  return {
-    accepts,
-    types: ["array"],
-    misfit: (value, path) => {
-      if (!Array.isArray(value)) {
-        return { path, received: kindOf(value), accepts, hint: hint?.(value) };
-      }
-      for (let index = 0; index < value.length; index++) {
-        const misfit = of.misfit(value[index], memberPath(path, index));
-        if (misfit !== null) return misfit;
-      }
-      return null;
-    },
-  };
+  return holder<unknown[]>("array", accepts, Array.isArray, hint, (value, path) => {
+    return firstMisfit(of, path, value.entries());
+  });
 }
 
 /** An object whose values have one kind, under any names. */
 /* @__NO_SIDE_EFFECTS__ */
 export function record(of: Kind, hint?: Hint): Kind {
   const accepts = `an object, each value ${of.accepts}`;
-  return {
-    accepts,
-    types: ["object"],
-    misfit: (value, path) => {
-      if (!isOptions(value)) return { path, received: kindOf(value), accepts, hint: hint?.(value) };
-      for (const key of Object.keys(value)) {
-        const misfit = of.misfit(value[key], memberPath(path, key));
-        if (misfit !== null) return misfit;
-      }
-      return null;
-    },
-  };
+  return holder("object", accepts, isOptions, hint, (value, path) => {
+    return firstMisfit(of, path, Object.entries(value));
+  });
 }
 
 /** An object with these options. */
@@ -290,15 +302,10 @@ export function object(of: Shape, hint: Hint = () => undefined): Kind {
   let names = Object.keys(of.options);
   if (names.length > 12) names = [...names.filter((each) => of.options[each]!.required), "…"];
   const accepts = `an object { ${names.join(", ")} }`;
-  return {
-    accepts,
-    types: ["object"],
-    misfit: (value, path) => {
-      if (!isOptions(value)) return { path, received: kindOf(value), accepts, hint: hint(value) };
-      const misfit = optionMisfit(value, of, path);
-      return misfit === null ? null : { ...misfit, hint: hint(value) ?? misfit.hint };
-    },
-  };
+  const options = holder("object", accepts, isOptions, undefined, (value, path) => {
+    return optionMisfit(value, of, path);
+  });
+  return hinted(options, hint);
 }
 
 /** An object of one of several shapes, told apart by its `type`; the shapes leave it out. */
@@ -309,38 +316,22 @@ export function variants<T extends { type: string }>(
 ): Kind {
   const words = Object.keys(of);
   const accepts = `an object whose \`type\` is ${words.map((word) => `"${word}"`).join(", ")}`;
-  return {
-    accepts,
-    types: ["object"],
-    misfit: (value, path) => {
-      if (!isOptions(value)) return { path, received: kindOf(value), accepts, hint: hint(value) };
-      const { type, ...rest } = value;
-      const tag = oneOf(words).misfit(type, memberPath(path, "type"));
-      if (tag !== null) return { ...tag, hint: hint(value) ?? tag.hint };
-      return optionMisfit(rest, of[type as T["type"]], path);
-    },
-  };
+  return holder("object", accepts, isOptions, hint, (value, path) => {
+    const { type, ...rest } = value;
+    const tag = hinted(oneOf(words), () => hint(value)).misfit(type, memberPath(path, "type"));
+    return tag ?? optionMisfit(rest, of[type as T["type"]], path);
+  });
 }
 
 /** An object of anybody's making that has these members; what else it has does not matter. */
 /* @__NO_SIDE_EFFECTS__ */
 export function having(accepts: string, members: Readonly<Record<string, Kind>>): Kind {
-  return {
+  return kind(
     accepts,
-    types: ["object"],
-    misfit: (value, path) => {
-      if (typeOf(value) !== "object") {
-        return { path, received: kindOf(value), accepts };
-      }
-      for (const [key, of] of Object.entries(members)) {
-        const member = (value as Record<string, unknown>)[key];
-        if (member === undefined && of.required !== true) continue;
-        const misfit = of.misfit(member, memberPath(path, key));
-        if (misfit !== null) return { path, received: kindOf(value), accepts };
-      }
-      return null;
-    },
-  };
+    ["object"],
+    (value: Readonly<Record<string, unknown>>) =>
+      Object.entries(members).every(([key, of]) => memberMisfit(of, value[key], key) === null),
+  );
 }
 
 /** One of several kinds. What does not fit is explained by the kind for its type, where only one is. */
@@ -370,7 +361,7 @@ export function either(...kinds: readonly Kind[]): Kind {
 
 /** The first option of an object that does not fit: an unknown one, a wrong one, a missing one. */
 export function optionMisfit(
-  value: Readonly<Record<string, unknown>>,
+  value: Options,
   { options, meant }: Shape,
   path: string,
 ): Misfit | null {
@@ -392,20 +383,25 @@ export function optionMisfit(
     };
   }
   for (const key in options) {
-    const member = value[key];
-    const kind = options[key]!;
-    if (member === undefined && kind.required !== true) continue;
-    const misfit = kind.misfit(member, at(key));
+    const misfit = memberMisfit(options[key]!, value[key], at(key));
     if (misfit !== null) return misfit;
   }
   return null;
 }
 
+/** How a member that may be left out, unless it is required, misses its kind. */
+export function memberMisfit(of: Kind, value: unknown, path: string): Misfit | null {
+  return value === undefined && of.required !== true ? null : of.misfit(value, path);
+}
+
 /** What is said of an option that does not exist. */
 export const UNKNOWN_OPTION = "an option that does not exist";
 
+/** What a caller gives by names. */
+type Options = Readonly<Record<string, unknown>>;
+
 /** Options come in an object of the caller's: not in a list, a Map, a signal, a promise. */
-export function isOptions(value: unknown): value is Readonly<Record<string, unknown>> {
+export function isOptions(value: unknown): value is Options {
   return typeof value === "object" && value !== null &&
     Object.prototype.toString.call(value) === "[object Object]";
 }

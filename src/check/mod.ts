@@ -3,12 +3,12 @@
  *
  * @module
  */
-import { defined } from "../json.ts";
 import { CodexError, InvalidArgumentError } from "../errors/mod.ts";
-import { kindOf } from "../json.ts";
+import { defined, kindOf } from "../json.ts";
 import {
   isOptions,
   type Kind,
+  memberMisfit,
   type Misfit,
   object,
   optionMisfit,
@@ -65,8 +65,7 @@ export function checkOptions(where: string, value: unknown, shape: Shape, needed
 
 /** Throws `InvalidArgumentError` unless an argument has its kind. */
 export function checkArgument(where: string, argument: string, value: unknown, kind: Kind): void {
-  if (value === undefined && kind.required !== true) return;
-  refuse(where, () => kind.misfit(value, argument));
+  refuse(where, () => memberMisfit(kind, value, argument));
 }
 
 /** Throws `InvalidArgumentError` where a class was called with `new` whose objects a function of its own makes. */
