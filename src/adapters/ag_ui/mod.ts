@@ -11,11 +11,13 @@ export { TurnParts } from "../turn_parts.ts";
 /** Tells the parts of a turn as the events of a run. */
 export class AgUiEvents {
   readonly #run: { threadId: string; runId: string };
+  readonly #isOld: boolean;
   #usage: JsonObject[] = [];
 
-  /** Names the run as its client does. */
-  constructor(threadId: string, runId: string) {
+  /** Names the run as its client does. `isOld`: a client from before 1.0, which refuses the outcome `cancelled`. */
+  constructor(threadId: string, runId: string, isOld = false) {
     this.#run = { threadId, runId };
+    this.#isOld = isOld;
   }
 
   /** Begins the run. */
@@ -100,11 +102,13 @@ export class AgUiEvents {
 
   #end({ status, error }: TurnPart & { type: "end" }): AgUiEvent {
     const usage = this.#usage;
-    if (status === "completed" || status === "interrupted") {
-      const type = status === "completed" ? "success" : "cancelled";
+    const stopped = status === "interrupted";
+    if (status === "completed" || stopped && !this.#isOld) {
+      const type = stopped ? "cancelled" : "success";
       return { type: "RUN_FINISHED", ...this.#run, outcome: { type }, usage };
     }
-    const message = error?.message ?? "The turn ended without a word.";
+    const message = error?.message ??
+      `The turn ${stopped ? "was stopped" : "ended without a word"}.`;
     return { type: "RUN_ERROR", message, code: error?.kind ?? status };
   }
 }

@@ -15,10 +15,11 @@ const OPTIONS = shape<AgUiOptions>({ threadId: text, runId: text });
 // Declared here, since documentation follows a namespace to declarations and not to names that it re-exports.
 
 /**
- * A running prompt as AG-UI 1.0 events, as CopilotKit and other clients read them: texts, reasoning, tools and their results; the
- * plan is an activity `PLAN`; questions, their answers and warnings are `CUSTOM` events `codex.question`, `codex.answer` and
- * `codex.warning`. A question is answered with `client.approvals.answer(approvalId, { decision })`. Leaving the loop early stops
- * the turn. The bridge of {@linkcode web} has a route for clients.
+ * A running prompt as AG-UI 1.0 events: texts, reasoning, tools and their results; the plan is an activity `PLAN`; questions,
+ * their answers and warnings are `CUSTOM` events `codex.question`, `codex.answer` and `codex.warning`. A question is answered
+ * with `client.approvals.answer(approvalId, { decision })`. Leaving the loop early stops the turn. A turn that was stopped ends
+ * with the outcome `cancelled`, which clients from before 1.0, such as CopilotKit's of 2026, refuse. The bridge of
+ * {@linkcode web} has a route for all of them.
  *
  * ```ts ignore
  * const stream = await session.askStream(text);

@@ -87,14 +87,13 @@ export class ChatRoutes {
     });
     this.#beginning.set(place, all);
     const { subscription, threadId, turnId } = await begun;
-    const isRun = request.runId !== null;
+    const { chatId, runId, isOld } = request;
+    const isRun = runId !== null;
     const stream = toldTurn({
       threadId,
       turnId,
       subscription,
-      teller: isRun
-        ? runTeller(request.chatId, request.runId!)
-        : chatTeller(sessionId, threadId, turnId),
+      teller: isRun ? runTeller(chatId, runId, isOld) : chatTeller(sessionId, threadId, turnId),
       seed: null,
       end: isRun ? "" : DONE,
       heartbeatMs: this.#heartbeatMs,

@@ -12,6 +12,8 @@ export interface ChatRequest {
   chatId: string;
   /** The client's name of the run, or `null`. */
   runId: string | null;
+  /** Whether the client is one of AG-UI from before 1.0. */
+  isOld: boolean;
   /** What is asked; the bridge checks the rest of it. */
   turn: CreateTurnRequest;
 }
@@ -37,7 +39,7 @@ export function checkChat(body: unknown): ChatRequest {
   if (fields["messageId"] !== undefined && fields["messageId"] !== null) {
     throw badRequest("What was asked can't be changed here: ask again.", "notAllowed");
   }
-  return request(fields, fields["id"], null, last["parts"]);
+  return { ...request(fields, fields["id"], last["parts"]), runId: null, isOld: false };
 }
 
 /** The body of `POST /ag-ui`, as `HttpAgent` sends it. Throws `WebError` 400. */
@@ -52,7 +54,8 @@ export function checkRun(body: unknown): ChatRequest {
   const { content } = last;
   const parts = typeof content === "string" ? [{ type: "text", text: content }] : content;
   const notes = notesOf(context ?? []);
-  return request(choices, threadId, runId, Array.isArray(parts) ? [...notes, ...parts] : parts);
+  const asked = request(choices, threadId, Array.isArray(parts) ? [...notes, ...parts] : parts);
+  return { ...asked, runId, isOld: body["protocolVersion"] === undefined };
 }
 
 /** What the page tells beside the message. */
@@ -79,9 +82,8 @@ function refuseFull(body: JsonObject, names: readonly string[]): void {
 function request(
   choices: JsonObject,
   chatId: unknown,
-  runId: string | null,
   parts: unknown,
-): ChatRequest {
+): Pick<ChatRequest, "chatId" | "turn"> {
   // Paths that end with those lead elsewhere: nobody could read it again.
   if (!isName(chatId) || /^\.\.?$/.test(chatId)) {
     throw badRequest('A conversation is named by 1 to 256 characters, and not "." or "..".');
@@ -100,7 +102,7 @@ function request(
     CHOICES.flatMap((name) => choices[name] === undefined ? [] : [[name, choices[name]]]),
   );
   const turn = { text: asked, attachments, ...chosen } as unknown as CreateTurnRequest;
-  return { chatId, runId, turn };
+  return { chatId, turn };
 }
 
 /** The image that a part shows, as an attachment that the bridge has yet to check. */

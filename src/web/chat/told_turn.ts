@@ -45,8 +45,8 @@ export function chatTeller(sessionId: string, threadId: string, turnId: string):
 }
 
 /** How AG-UI is told. */
-export function runTeller(chatId: string, runId: string): Teller {
-  return new AgUiEvents(chatId, runId);
+export function runTeller(chatId: string, runId: string, isOld: boolean): Teller {
+  return new AgUiEvents(chatId, runId, isOld);
 }
 
 /** Characters written at once, when many events wait. */

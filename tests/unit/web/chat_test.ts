@@ -118,6 +118,23 @@ test("what a run's page tells beside the message is text, or refused: nothing is
   assert.throws(() => run({ messages }), { reason: "notAllowed" });
 });
 
+test("a run that was stopped is told to clients from before AG-UI 1.0 in words that they know", () => {
+  const input = { threadId: "c", runId: "r", messages: [{ role: "user", content: "hi" }] };
+  const ends = [{}, { protocolVersion: "1.0" }].map((more) => {
+    const { isOld } = checkRun({ ...input, ...more });
+    return ["completed", "interrupted"].map((status) =>
+      runTeller("c", "r", isOld).take({ type: "end", status: status as "completed", error: null })
+    );
+  });
+  const run = { threadId: "c", runId: "r", usage: [] };
+  const done = { type: "RUN_FINISHED", ...run, outcome: { type: "success" } };
+  const message = "The turn was stopped.";
+  assert.deepEqual(ends, [
+    [[done], [{ type: "RUN_ERROR", message, code: "interrupted" }]],
+    [[done], [{ type: "RUN_FINISHED", ...run, outcome: { type: "cancelled" } }]],
+  ]);
+});
+
 test("a chat does not change what was asked before", () => {
   const chat = { id: "c", messages: [{ role: "user", parts: [{ type: "text", text: "hi" }] }] };
   assert.throws(() => checkChat({ ...chat, messageId: "m" }), { reason: "notAllowed" });
@@ -190,7 +207,7 @@ test("a reader that is cut off has left: whoever can't come back has stopped the
   const reader = toldTurn({
     ...{ ...base, seed: null, end: "", heartbeatMs: 60_000 },
     subscription: new EventSubscription(log, null, () => {}),
-    teller: runTeller("c", "r"),
+    teller: runTeller("c", "r", false),
     onLeave: () => left++,
   }).getReader();
   const say = (delta: string) =>
