@@ -2,7 +2,7 @@
  * Processes on Bun and Node, by `node:child_process`: it behaves the same on both, also under back-pressure.
  * @module
  */
-import { type ProcessExit, SpawnError } from "../errors/mod.ts";
+import { type CodexError, PermissionDeniedError, type ProcessExit } from "../errors/mod.ts";
 import {
   type ChildProcess,
   drain,
@@ -49,10 +49,7 @@ interface NodeChildProcessModule {
 
 /** Starts a process on Bun or Node. */
 export function spawnNodeProcess(spec: ProcessSpec): Promise<ChildProcess> {
-  const module = builtin<NodeChildProcessModule>("child_process");
-  if (module === null) {
-    return Promise.reject(new SpawnError("This runtime has no child_process module."));
-  }
+  const module = builtin<NodeChildProcessModule>("child_process")!;
   const windows = platformName() === "win32";
   const group = spec.detached === true && !windows;
   const inherited = spec.clearEnv === true ? {} : nodeProcess()?.env ?? {};
@@ -97,8 +94,12 @@ export function spawnNodeProcess(spec: ProcessSpec): Promise<ChildProcess> {
   });
 }
 
-function spawnFailure(error: unknown, spec: ProcessSpec): SpawnError {
+function spawnFailure(error: unknown, spec: ProcessSpec): CodexError {
   const { code, message = "" } = error as { code?: string; message?: string };
+  if (code === "ERR_ACCESS_DENIED") {
+    const what = `Starting ${spec.command}`;
+    return new PermissionDeniedError(what, ["--allow-child-process"], { cause: error });
+  }
   return startFailure(spec, code === "ENOENT" ? "program" : null, message, error);
 }
 

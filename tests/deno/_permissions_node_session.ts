@@ -3,8 +3,8 @@ import process from "node:process";
 import { Client } from "../../mod.ts";
 
 const [cwd, config] = process.argv.slice(2) as [string, string];
-const client = await Client.connect(JSON.parse(config));
-const told = await client.run(cwd, "Hello")
-  .then(({ assistantText }) => assistantText, ({ code, message }) => `${code}: ${message}`);
-await client.shutdown();
+const told = await Client.connect(JSON.parse(config)).then(async (client) => {
+  const { assistantText } = await client.run(cwd, "Hello").finally(() => client.shutdown());
+  return assistantText;
+}).catch(({ code, message }) => `${code}: ${message}`);
 console.log(told);

@@ -59,21 +59,22 @@ for (const version of CODEX_VERSIONS) {
     const [node, codex] = await Promise.all([nodePath(), realpath(await codexPath(version))]);
     const model = await ScriptedModel.start(() => "Good day.");
     const config = JSON.stringify(model.clientConfig({ codexPath: codex, home }));
-    const ask = async () => {
+    const ask = async (...more: string[]) => {
       const reads = [ROOT, cwd, dirname(codex)].map((path) => `--allow-fs-read=${path}`);
-      const args = ["--permission", ...reads, "--allow-child-process"];
+      const args = ["--permission", ...reads, ...more];
       const { stdout } = await new Deno.Command(node, {
         args: ["--no-warnings", ...args, pathOf("_permissions_node_session.ts"), cwd, config],
       }).output();
       return new TextDecoder().decode(stdout);
     };
     try {
-      assert.equal(await ask(), "Good day.\n");
+      assert.match(await ask(), /^permissionDenied: Starting .* --allow-child-process,/);
+      assert.equal(await ask("--allow-child-process"), "Good day.\n");
       await writeFile(
         join(home, "rules", "default.rules"),
         'prefix_rule(pattern = ["ls"], decision = "allow")\n',
       );
-      assert.match(await ask(), /^policy: .*default\.rules/);
+      assert.match(await ask("--allow-child-process"), /^policy: .*default\.rules/);
     } finally {
       await model.close();
     }
