@@ -16,6 +16,7 @@ import {
   REDACTED,
   redactText,
   takesSecrets,
+  withoutColours,
 } from "./secret_text.ts";
 
 export {
@@ -24,6 +25,7 @@ export {
   REDACTED,
   redactText,
   SECRET_VARIABLES,
+  withoutColours,
 } from "./secret_text.ts";
 
 /** Nothing that the server sends is deeper. */
@@ -133,7 +135,8 @@ class DeltaRedactor {
     }
   }
 
-  #next(key: string, delta: string): string {
+  #next(key: string, given: string): string {
+    const delta = withoutColours(given);
     const { text: tail, calm: before } = this.#tails.get(key) ?? { text: "", calm: Infinity };
     const joined = tail + delta;
     const hinted = isSuspicious(tail.slice(-LONGEST_HINT) + delta) || delta.includes("://");
@@ -146,7 +149,7 @@ class DeltaRedactor {
     });
     if (this.#tails.size > MAX_STREAMS) this.#tails.delete(this.#tails.keys().next().value!);
     return kept === delta.length
-      ? delta
+      ? given
       : delta.slice(0, lead) + REDACTED + delta.slice(delta.length - kept);
   }
 }

@@ -158,6 +158,11 @@ const PATTERNS: readonly Replace[] = [
     /(\b(?:name|key)(?::[ \t]{1,5}|=)\\{0,8}["']?)([A-Za-z_][\w.-]{0,60})(\\{0,8}["']?(?:\s|\\[nr])[\s+-]{0,200}value(?::[ \t]{1,5}|=)\\{0,8}["']?)((?:[^\r\n"\\]|\\(?![nr"'\\])){1,4096})/g,
     anyValue,
   ],
+  // In an address within another one.
+  [
+    /(%[\dA-F]{2}|\b)([A-Za-z_][\w-]{0,60})%3D((?:(?!%26|%23)[\w.~+*%-]){1,4096})/gi,
+    everyValue,
+  ],
   // The words of a command line, as JSON within text.
   [
     /(\\{0,8}["'])--?([A-Za-z][\w-]{0,60})(\1\s{0,5},\s{0,20}\1)((?!-)(?:(?!\1)[\s\S]){1,8192})(?=\1)/g,
@@ -229,15 +234,27 @@ export function isSuspicious(text: string): boolean {
   return SUSPICIOUS.test(text);
 }
 
-/** A text without secrets; the very text that was given when it holds none; nothing of one that can't be looked through. */
+// deno-lint-ignore no-control-regex
+const COLOURS = /(?:\x1b|\\u001b)\[[\d;:?]*[a-z]/gi;
+
+/** A text as terminals show it, since colours stand between a name and its value. */
+export function withoutColours(text: string): string {
+  return text.replace(COLOURS, "");
+}
+
+/**
+ * A text without secrets, nor the colours of one with some; the very text that was given when it holds none; nothing of one
+ * that can't be looked through.
+ */
 export function redactText(text: string): string {
-  if (text.length < 6 || !isSuspicious(text)) return text;
+  const plain = withoutColours(text);
+  if (plain.length < 6 || !isSuspicious(plain)) return text;
   try {
-    let clean = hideInJson(redactBlocks(text), JSON_NAMES);
+    let clean = hideInJson(redactBlocks(plain), JSON_NAMES);
     for (const [pattern, by] of PATTERNS) {
       clean = typeof by === "string" ? clean.replace(pattern, by) : clean.replace(pattern, by);
     }
-    return clean === text ? text : clean;
+    return clean === plain ? text : clean;
   } catch {
     // Engines give up where one word has millions of characters.
     return REDACTED;

@@ -2,7 +2,7 @@
  * Starting codex, waiting for it, and losing it.
  * @module
  */
-import { redactDiagnostic } from "../redact.ts";
+import { redactDiagnostic, withoutColours } from "../redact.ts";
 import {
   CodexError,
   type CodexErrorOptions,
@@ -154,8 +154,6 @@ function describeExit(exit: ProcessExit | null, tail: string): string {
 
 // Finding the words in a dying program's stderr that say why.
 
-// deno-lint-ignore no-control-regex
-const ESCAPES = /\x1b\[[0-9;?]*[A-Za-z]/g;
 /** Frames of stacks, what introduces them, and what Node prints around them. */
 const FRAMES = [
   /^\s*at\s/,
@@ -177,7 +175,7 @@ const CHARACTERS = 500;
  * both cases without the frames of a stack. Empty when there is nothing to tell.
  */
 export function explainStderr(tail: string): string {
-  const lines = tail.replace(ESCAPES, "").split(/\r?\n/)
+  const lines = withoutColours(tail).split(/\r?\n/)
     .filter((line) => line.trim() !== "" && !FRAMES.some((frame) => frame.test(line)));
   const complaint = lines.findLastIndex((line) => COMPLAINT.test(line));
   const told = complaint < 0 ? lines.slice(-3) : lines.slice(complaint, complaint + LINES);

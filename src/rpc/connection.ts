@@ -4,7 +4,7 @@
  */
 import { ConnectionClosedError, messageOf, MessageTooLargeError } from "../errors/mod.ts";
 import { defined, type JsonValue, present } from "../json.ts";
-import { redactText } from "../redact.ts";
+import { redactText, withoutColours } from "../redact.ts";
 import type { TraceContext } from "../telemetry.ts";
 import type { Transport, TransportClosed, TransportCloseReport } from "../transport/mod.ts";
 import {
@@ -155,7 +155,7 @@ export class Connection {
     const { lines, first } = this.#noise;
     const begin = first || this.#framer.pendingText(NOISE_CHARACTERS);
     // deno-lint-ignore no-control-regex
-    const text = redactText(begin.replace(/\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x1f\ufeff]/g, "")).trim();
+    const text = redactText(withoutColours(begin).replace(/[\x00-\x1f\ufeff]/g, "")).trim();
     const were = lines === 1 ? "line of its output was" : "lines of its output were";
     const begins = text.slice(0, NOISE_CHARACTERS);
     return text === "" ? "" : `${lines} ${were} no message; it begins with "${begins}"`;

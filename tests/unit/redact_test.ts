@@ -313,6 +313,12 @@ const TEXTS: [text: string, clean: string][] = [
     const twice = (value: string) => JSON.stringify({ text: `${head}${value}\nuser: me` });
     return [twice(SECRET), twice(REDACTED)];
   }),
+  // As terminals show it: grep, jq and others colour names and values.
+  [`DB_\x1b[01;31m\x1b[KPASSWORD\x1b[m\x1b[K=${SECRET}`, `DB_PASSWORD=${REDACTED}`],
+  [`\x1b[34;1m"password"\x1b[0m:\x1b[32m"${SECRET}"\x1b[0m`, `"password":"${REDACTED}"`],
+  [`{"out":"\\u001B[36mapi_key\\u001b[0m: ${SECRET}"}`, `{"out":"api_key: ${REDACTED}"}`],
+  [`/in?to=%2Fcb%3Ftoken%3D${SECRET}%26a%3Db`, `/in?to=%2Fcb%3Ftoken%3D${REDACTED}%26a%3Db`],
+  [`client_secret%3d${SECRET}`, `client_secret%3d${REDACTED}`],
   // The environment of a process, as `/proc` has it.
   [`PATH=/bin\0API_TOKEN=${SECRET}\0A=b`, `PATH=/bin\0API_TOKEN=${REDACTED}\0A=b`],
   // Some programs escape the slashes of JSON, some its signs.
@@ -392,6 +398,21 @@ test("Redactor takes out answers to secret questions, and only those", () => {
   // One whose question was not seen, as by a sink that fell behind, may be secret.
   const hidden = { pin: { answers: [REDACTED] }, color: { answers: [REDACTED] } };
   assert.deepEqual(redactor.message("outbound", answer), { id: 0, result: { answers: hidden } });
+});
+
+test("Redactor finds a coloured secret in pieces, and leaves the colours of others", () => {
+  const redactor = new Redactor();
+  const next = (delta: string) => {
+    const params = { threadId: "t", itemId: "i", delta };
+    const method = "item/commandExecution/outputDelta";
+    const clean = redactor.message("inbound", { method, params });
+    return (clean as unknown as { params: { delta: string } }).params.delta;
+  };
+  const other = "\x1b[32mplain words\x1b[0m\n";
+  assert.equal(next(other), other);
+  assert.equal(next("\x1b[36mapi_key\x1b[0m: \x1b[33mhunt"), `api_key: ${REDACTED}`);
+  assert.equal(next("er2-hunter2\x1b[0m\n"), `${REDACTED}\n`);
+  assert.equal(next(other), other);
 });
 
 test("redact() finds nothing in the recorded conversations but the login", () => {
