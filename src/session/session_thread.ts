@@ -189,8 +189,7 @@ export class SessionThread {
     const { attachments: all } = overlayProfile({ ...this.settings.profile, attachments: [] }, {
       attachments,
     });
-    const { core, cwd } = this.parts;
-    const { settings } = this;
+    const { parts: { core, cwd }, settings } = this;
     return await prepareInput(core, cwd, text, all, settings.modelOf(settings.profile.model));
   }
 
@@ -213,8 +212,10 @@ export class SessionThread {
         await this.connection.resumeIfClosed(signal);
         await this.settings.admit(this.threadId, profile, this.turns.leftCommands);
         this.turns.leftCommands = false;
-        const { checkpoints } = this.parts;
-        return await checkpoints?.before(this.settings.effective(profile), signal) ?? null;
+        const made = await this.parts.checkpoints?.before(this.settings.effective(profile), signal);
+        // A thread that was never used is another one on the next server.
+        await this.connection.ready.wait(signal);
+        return made ?? null;
       },
       startTurn: (turn) => this.#startTurn(turn),
       listeners: this.events,

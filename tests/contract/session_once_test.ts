@@ -11,7 +11,13 @@ import {
 import type { SessionEvent } from "../../src/session/events/session_event.ts";
 import type { TurnEvent } from "../../src/session/turn/turn_event.ts";
 import type { TransportFactory } from "../../src/transport/transport.ts";
-import { FakeRpcError, FakeServer, fakeTransport, type FakeTurn } from "../_fake_server.ts";
+import {
+  FakeRpcError,
+  FakeServer,
+  fakeTransport,
+  type FakeTurn,
+  recordedResult,
+} from "../_fake_server.ts";
 import { test } from "../_harness.ts";
 import { dialects, onFake, rejection, startTurn } from "./session_world.ts";
 
@@ -494,6 +500,35 @@ test("a notification that is sent while there is no server goes to the next one"
     gate.resolve();
     await told;
     assert.equal((await servers[1]!.waitForMethod("some/notification")).params.any, 1);
+  });
+});
+
+test("the first prompt of a session whose codex ends before it is sent runs on the next one's thread", async () => {
+  const asked: string[] = [];
+  const client = { restart: { type: "onCrash" as const, baseDelayMs: 1 } };
+  const methods = {
+    initialize: (_: unknown, server: FakeServer) => {
+      // Another name for the thread on each server.
+      for (const _ of asked) server.id();
+      asked.push("started");
+      return structuredClone(recordedResult("0.169", "basic", "initialize"));
+    },
+  };
+  const onTurn = (turn: FakeTurn) => {
+    asked.push(turn.threadId);
+    answers(turn);
+  };
+  await onFake({ server: { onTurn, methods }, client }, async ({ client, session, server }) => {
+    const first = session.threadId;
+    const call = async () => {
+      server().crash();
+      while (client.runtime.connection === "running") await new Promise((go) => setTimeout(go));
+      return { type: "continue" as const };
+    };
+    const hooks = { pre: [{ name: "slow", phases: ["preTurn" as const], call }] };
+    assert.equal((await session.ask("one", { hooks })).assistantText, "one");
+    assert.notEqual(session.threadId, first);
+    assert.deepEqual(asked, ["started", "started", session.threadId]);
   });
 });
 
