@@ -381,6 +381,7 @@ test("a profile that the user's configuration chooses has no more than the sessi
           codex_hooks: false,
           multi_agent: false,
           enable_fanout: false,
+          artifact: false,
           goals: false,
         },
         web_search: "disabled",

@@ -92,7 +92,7 @@ export type ToolReach = "sandbox" | "asks" | "servers" | "reads" | "own" | "host
  */
 const TOOLS: readonly (readonly [reach: ToolReach, names: string, features?: string])[] = [
   ["sandbox", "apply_patch exec_command write_stdin shell shell_command local_shell"],
-  // Code, in which the other tools are called.
+  // Code, in which the other tools are called; `js_repl` can also write by itself.
   ["sandbox", "exec js_repl js_repl_reset"],
   ["asks", "request_permissions request_user_input request_plugin_install"],
   ["servers", "list_mcp_resources list_mcp_resource_templates read_mcp_resource"],
@@ -118,6 +118,8 @@ const TOOLS: readonly (readonly [reach: ToolReach, names: string, features?: str
   ],
   // Reads and writes files wherever they lie (0.110 to 0.125).
   ["past", "spawn_agents_on_csv report_agent_job_result", "enable_fanout"],
+  // Runs the model's JavaScript without a sandbox, with all of the environment (0.110 to 0.116).
+  ["past", "artifacts", "artifact"],
 ];
 
 /** How far a tool of codex's own gets; `undefined` for one that is not known. */
@@ -145,11 +147,14 @@ export function withoutReachingTools(...chosen: readonly Settings[]): Record<str
  * The settings by which the agent can type nothing into a program that runs, or `null` where codex has none: 0.150 to 0.153.
  *
  * Codex asks about a command and about what another turn types into it, and never about what the same turn does (0.104 to
- * 0.169): whoever accepts `less README.md` has accepted `!rm -rf .` as well, unseen by rules and hooks.
+ * 0.169): whoever accepts `less README.md` has accepted `!rm -rf .` as well, unseen by rules and hooks. About the code that is
+ * typed into `js_repl` it never asks (0.104 to 0.125).
  */
 export function withoutTerminals(serverVersion: string | null): Record<string, JsonValue> | null {
   if (supports(serverVersion, "ttySwitch")) return { "features.unified_exec_tty": false };
-  return supports(serverVersion, "unifiedExecSwitch") ? { "features.unified_exec": false } : null;
+  return supports(serverVersion, "unifiedExecSwitch")
+    ? { "features.unified_exec": false, "features.js_repl": false }
+    : null;
 }
 
 /** How a session keeps codex from trusting the directory it works in. */

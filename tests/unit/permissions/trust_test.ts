@@ -77,18 +77,23 @@ test("a session has no hooks of codex's own where a repository's need no trust, 
 
 test("a session has no tools that act past its sandbox, unless the caller's own settings name them", () => {
   const facts = { cwd: "/w", distrust: false, asks: false, serverVersion: "0.169.0" };
-  const off = { "features.multi_agent": false, "features.enable_fanout": false };
+  const off = {
+    "features.multi_agent": false,
+    "features.enable_fanout": false,
+    "features.artifact": false,
+  };
   const rows: [own: Record<string, JsonValue>, started: Record<string, JsonValue>, JsonValue[]][] =
     [
-      [{}, {}, [false, false]],
-      [{ "features.multi_agent": true }, {}, [true, false]],
-      [{ features: { multi_agent: false, goals: true } }, {}, [false, false]],
+      [{}, {}, [false, false, false]],
+      [{ "features.multi_agent": true }, {}, [true, false, false]],
+      [{ features: { multi_agent: false, goals: true } }, {}, [false, false, false]],
       // The older name of the same: both would be read.
-      [{ features: { collab: true } }, {}, [null, false]],
-      [{}, { "features.multi_agent": true }, [null, false]],
-      [{}, { features: { collab: true } }, [null, false]],
-      [{}, { "features.enable_fanout": true }, [false, null]],
-      [{ "features.other": true }, { "features.other": true }, [false, false]],
+      [{ features: { collab: true } }, {}, [null, false, false]],
+      [{}, { "features.multi_agent": true }, [null, false, false]],
+      [{}, { features: { collab: true } }, [null, false, false]],
+      [{}, { "features.enable_fanout": true }, [false, null, false]],
+      [{ "features.other": true }, { "features.other": true }, [false, false, false]],
+      [{ "features.artifact": true }, {}, [false, false, true]],
     ];
   for (const [own, started, expected] of rows) {
     const settings = sessionSettings(own, { ...facts, started });
@@ -137,6 +142,8 @@ test("a session that asks has no terminals, where codex has a switch for them", 
     for (const key of ["features.unified_exec", "features.unified_exec_tty"]) {
       assert.equal(settings[key], key === off ? false : undefined, `${serverVersion} ${key}`);
     }
+    const code = off === "features.unified_exec" ? false : undefined;
+    assert.equal(settings["features.js_repl"], code, `${serverVersion} js_repl`);
     // Where nobody is asked they hide nothing.
     const quiet = sessionSettings(own, { ...facts, asks: false, serverVersion });
     assert.equal(quiet["features.unified_exec_tty"], true);
