@@ -2,7 +2,7 @@
  * A directory tree as it lies on the disk, links not followed: for what is put back the way it was.
  * @module
  */
-import { builtin, isGone, runtimeName } from "./runtime.ts";
+import { builtin, isGone, runtimeName, sharedBuiltin } from "./runtime.ts";
 import { unasked } from "./unasked.ts";
 
 /** What lies at a path itself. */
@@ -59,9 +59,7 @@ export function treeFilesHere(): TreeFiles | null {
       all: ["makeLink"],
     });
   }
-  const node = builtin<NodeFs>("fs/promises");
-  const constants = builtin<{ constants: Record<string, number> }>("fs")?.constants;
-  return node === null || constants === undefined ? null : onNode(node, constants);
+  return builtin("fs/promises") === null ? null : onNode();
 }
 
 const PERMISSIONS = 0o777;
@@ -145,13 +143,16 @@ function onDeno(): TreeFiles {
     },
     readLink: (path) => Deno.readLink(path),
     makeLink: (target, path) => Deno.symlink(target, path),
-    readExpected: (path, expected) =>
-      withOpen(Deno.open(path), (file) =>
-        readWhole(
-          expected,
-          async () => toEntry(await file.stat()),
-          async (into) => await file.read(into) ?? 0,
-        )),
+    // Deno's own way to open a file waits for ever where a pipe has taken its place, which Windows has none of.
+    readExpected: Deno.build.os !== "windows"
+      ? onNode().readExpected
+      : (path, expected) =>
+        withOpen(Deno.open(path), (file) =>
+          readWhole(
+            expected,
+            async () => toEntry(await file.stat()),
+            async (into) => await file.read(into) ?? 0,
+          )),
     writeNew: (path, bytes, sync) =>
       fillNew(
         Deno.open(path, { write: true, createNew: true, mode: OWNER_ONLY }),
@@ -223,7 +224,9 @@ interface NodeFs {
   rm(path: string): Promise<void>;
 }
 
-function onNode(fs: NodeFs, constants: Record<string, number>): TreeFiles {
+function onNode(): TreeFiles {
+  const fs = sharedBuiltin<NodeFs>("fs/promises")!;
+  const { constants } = sharedBuiltin<{ constants: Record<string, number> }>("fs")!;
   const toEntry = (stat: NodeStat): TreeEntry => ({
     kind: stat.isSymbolicLink()
       ? "link"

@@ -420,7 +420,8 @@ test("a file that is written while it is read is not kept half as it was", async
   const handle = await open(path, "r");
   await handle.close();
   const host = (globalThis as { Deno?: { FsFile: { prototype: Reader } } }).Deno;
-  const reader: Reader = host?.FsFile.prototype ?? Object.getPrototypeOf(handle);
+  const windows = process.platform === "win32";
+  const reader: Reader = windows && host?.FsFile.prototype || Object.getPrototypeOf(handle);
   const { read } = reader;
   reader.read = async function (...args) {
     const result = await read.apply(this, args);
@@ -433,7 +434,13 @@ test("a file that is written while it is read is not kept half as it was", async
   } finally {
     reader.read = read;
   }
-  assert.equal((await files.readExpected(path, (await files.entry(path))!))?.length, 4);
+  const now = (await files.entry(path))!;
+  assert.equal((await files.readExpected(path, now))?.length, 4);
+  if (windows) return;
+  // What a command leaves in the background may put a pipe in its place, to which nobody writes.
+  rmSync(path);
+  execFileSync("mkfifo", [path]);
+  assert.equal(await files.readExpected(path, now), null);
 });
 
 interface Reader {
