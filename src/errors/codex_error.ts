@@ -2,7 +2,7 @@
  * The base of every error; and requests that were not answered as hoped, or may not be made.
  * @module
  */
-import type { JsonObject, JsonValue } from "../json.ts";
+import { defined, type JsonObject, type JsonValue } from "../json.ts";
 import { redactDiagnostic, redactDiagnosticData } from "../redact.ts";
 import type { ThreadItem } from "../thread_item.ts";
 
@@ -48,6 +48,14 @@ export class CodexError extends Error {
 }
 
 /** `"turnFailed"` is the code of a `TurnFailedError`; codes of others' own errors follow the same rule. */
+/** Options whose `data` has these facts as well; what the caller says in it comes first. */
+export function withData<Options extends CodexErrorOptions>(
+  options: Options,
+  facts: JsonObject,
+): Options {
+  return { ...options, data: { ...facts, ...options.data } };
+}
+
 function nameFor(code: string): string {
   return `${code.charAt(0).toUpperCase()}${code.slice(1)}Error`;
 }
@@ -62,6 +70,11 @@ export interface PartialTurn {
   assistantText: string;
   /** The items so far, completed ones with their final content. */
   items: ThreadItem[];
+}
+
+/** What there is of a turn that the server never named. */
+export function unnamedTurn(threadId: string): PartialTurn {
+  return { threadId, turnId: null, assistantText: "", items: [] };
 }
 
 /** Gives an error what a turn had produced, where no console and no logger looks: it may be all of a conversation. */
@@ -137,13 +150,7 @@ export class RpcError extends CodexError {
     const advice = refusal === null ? "" : `${refusal.advice} `;
     super("rpc", `${advice}${method} failed: ${shorten(message)} (code ${rpcCode})`, {
       retryable: rpcCode === -32001,
-      ...options,
-      data: {
-        method,
-        rpcCode,
-        ...(refusal === null ? {} : { reason: refusal.reason }),
-        ...options.data,
-      },
+      ...withData(options, { method, rpcCode, ...defined({ reason: refusal?.reason }) }),
     });
     this.reason = refusal?.reason ?? null;
     this.rpcCode = rpcCode;
@@ -202,10 +209,11 @@ export class InvalidArgumentError extends CodexError {
       : `${
         problem.sentence ?? `\`${argument}\` must be ${accepts}; received ${received}`
       }.${meant}`;
-    super("invalidArgument", `${where}: ${sentences}`, {
-      ...options,
-      data: { where, argument, received, accepted: accepts, ...options.data },
-    });
+    super(
+      "invalidArgument",
+      `${where}: ${sentences}`,
+      withData(options, { where, argument, received, accepted: accepts }),
+    );
     this.argument = argument;
     this.received = received;
     this.accepted = accepts;
@@ -242,7 +250,7 @@ export class UnsupportedError extends CodexError {
       `${feature}: ${needs} this; connected to ${
         version ?? "an unknown version"
       }. Nothing was sent.`,
-      { ...options, data: { feature, since, version, ...options.data } },
+      withData(options, { feature, since, version }),
     );
     this.feature = feature;
     this.since = since;
@@ -274,10 +282,11 @@ export class RpcValidationError extends CodexError {
     expectation: string,
     options: CodexErrorOptions = {},
   ) {
-    super("rpcValidation", `${method} ${subject}: ${path}: ${expectation}`, {
-      ...options,
-      data: { method, subject, path, ...options.data },
-    });
+    super(
+      "rpcValidation",
+      `${method} ${subject}: ${path}: ${expectation}`,
+      withData(options, { method, subject, path }),
+    );
     this.method = method;
     this.path = path;
     this.subject = subject;
@@ -304,7 +313,7 @@ export class MessageTooLargeError extends CodexError {
     super(
       "messageTooLarge",
       `${what} has ${bytes} bytes or more, the limit is ${limit}. Raise \`maxMessageBytes\` if this is expected.`,
-      { ...options, data: { bytes, limit, ...options.data } },
+      withData(options, { bytes, limit }),
     );
     this.bytes = bytes;
     this.limit = limit;
@@ -402,7 +411,7 @@ export class PermissionDeniedError extends CodexError {
         missing.join(" ")
       }` +
         `, or ask for less.`,
-      { ...options, data: { missing, ...options.data } },
+      withData(options, { missing }),
     );
     this.missing = missing;
   }
@@ -427,10 +436,11 @@ export class HookBlockedError extends CodexError {
 
   /** Creates the error. */
   constructor(hookName: string, phase: string, reason: string, options: CodexErrorOptions = {}) {
-    super("hookBlocked", `The hook "${hookName}" blocked ${phase}: ${reason}`, {
-      ...options,
-      data: { hookName, phase, ...options.data },
-    });
+    super(
+      "hookBlocked",
+      `The hook "${hookName}" blocked ${phase}: ${reason}`,
+      withData(options, { hookName, phase }),
+    );
     this.hookName = hookName;
     this.phase = phase;
     this.reason = reason;

@@ -8,6 +8,7 @@ import {
   type CodexErrorOptions,
   keepPartial,
   type PartialTurn,
+  withData,
 } from "./codex_error.ts";
 
 /**
@@ -63,7 +64,7 @@ export class IncompatibleVersionError extends CodexError {
         found ?? "of unknown version"
       } is older than ${required}, which this client needs. ` +
         `Update it with \`npm install -g @openai/codex\`, or set \`minVersion: null\` to try anyway.`,
-      { ...options, data: { found, required, ...options.data } },
+      withData(options, { found, required }),
     );
     this.found = found;
     this.required = required;
@@ -211,8 +212,7 @@ export class RequestTimeoutError extends CodexError {
     const text = `No answer to ${method} within ${timeoutMs} ms.`;
     super("requestTimeout", note === undefined ? text : `${text} ${note}.`, {
       retryable: true,
-      ...options,
-      data: { method, timeoutMs, ...options.data },
+      ...withData(options, { method, timeoutMs }),
     });
     this.method = method;
     this.timeoutMs = timeoutMs;

@@ -23,6 +23,7 @@ export {
   type RpcRefusal,
   RpcValidationError,
   shorten,
+  unnamedTurn,
   UnsupportedError,
 } from "./codex_error.ts";
 export {

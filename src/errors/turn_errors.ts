@@ -11,6 +11,7 @@ import {
   messageOf,
   type PartialTurn,
   shorten,
+  withData,
 } from "./codex_error.ts";
 
 /** Why a turn failed. */
@@ -53,10 +54,7 @@ export class TurnError extends CodexError {
     partial: PartialTurn,
     options: CodexErrorOptions = {},
   ) {
-    super(code, message, {
-      ...options,
-      data: { threadId: partial.threadId, turnId: partial.turnId, ...options.data },
-    });
+    super(code, message, withData(options, { threadId: partial.threadId, turnId: partial.turnId }));
     keepPartial(this, partial);
   }
 
@@ -87,10 +85,13 @@ const RETRYABLE_KINDS: ReadonlySet<TurnFailureKind> = new Set([
   "network",
 ]);
 
+/** What to do where codex has no login; a sentence without its end. */
+export const NOT_LOGGED_IN =
+  "Nobody is logged in: run `codex login`, call `client.login()`, or give an `apiKey` to `Client.connect`";
+
 /** What to do about a failure of the credentials, which does not pass by waiting. */
 const LOGIN_ADVICE = {
-  none:
-    ". Nobody is logged in: run `codex login`, call `client.login()`, or give an `apiKey` to `Client.connect`; `client.account()` tells.",
+  none: `. ${NOT_LOGGED_IN}; \`client.account()\` tells.`,
   refused:
     ". The login that codex has was refused: run `codex login` anew, or give an `apiKey` to `Client.connect`.",
   elsewhere: ". Check the key of the model's provider; codex has no login for it.",
@@ -129,11 +130,7 @@ export class TurnFailedError extends TurnError {
         kind === "auth" ? LOGIN_ADVICE[options.login ?? "unknown"] : ""
       }`,
       partial,
-      {
-        retryable: RETRYABLE_KINDS.has(kind),
-        ...options,
-        data: { kind, ...options.data },
-      },
+      { retryable: RETRYABLE_KINDS.has(kind), ...withData(options, { kind }) },
     );
     this.kind = kind;
     this.httpStatus = options.httpStatus ?? null;
@@ -192,7 +189,7 @@ export class TurnTimeoutError extends TurnError {
           ? " Raise `timeoutMs` for longer turns."
           : ` The model could not be reached: ${shorten(redactDiagnostic(unreached))}`),
       partial,
-      { ...options, data: { stopped, ...options.data } },
+      withData(options, { stopped }),
     );
     this.timeoutMs = timeoutMs;
     this.stopped = stopped;
@@ -249,7 +246,7 @@ export class BudgetExceededError extends TurnError {
       `The run needs more than the ${allowed} ${LIMIT_WORDS[limit]} that it may use, and was ` +
         `${stopped ? "stopped" : TOLD}. Used: ${used}. Raise \`limits.${limit}\` for longer runs.`,
       partial,
-      { ...options, data: { limit, allowed, used, stopped, ...options.data } },
+      withData(options, { limit, allowed, used, stopped }),
     );
     this.limit = limit;
     this.allowed = allowed;
@@ -327,7 +324,7 @@ export class AttachmentNotFoundError extends CodexError {
     super(
       "attachmentNotFound",
       `The attachment ${path} does not exist. Relative paths are resolved against the session's cwd.`,
-      { ...options, data: { path, ...options.data } },
+      withData(options, { path }),
     );
     this.path = path;
   }
@@ -356,7 +353,7 @@ export class ThreadInUseError extends CodexError {
         ? `The thread ${threadId} is open in another session of this client. Use that one, or close or release it first.`
         : `The thread ${threadId} is in use by another codex process, which keeps it until it ends, also after a session ` +
           "there was released. Resume it on that client, shut that client down and try again, or fork the thread.",
-      { retryable: true, ...options, data: { threadId, ...options.data } },
+      { retryable: true, ...withData(options, { threadId }) },
     );
     this.threadId = threadId;
   }
@@ -415,7 +412,7 @@ export class ArtifactConflictError extends CodexError {
       "artifactConflict",
       `The artifact changed meanwhile: expected revision ${expectedRevision}, found ${actualRevision}. ` +
         `Load the new text and make the edit again.`,
-      { retryable: true, ...options, data: { expectedRevision, actualRevision, ...options.data } },
+      { retryable: true, ...withData(options, { expectedRevision, actualRevision }) },
     );
     this.artifactId = artifactId;
     this.expectedRevision = expectedRevision;
@@ -438,7 +435,7 @@ export class WebError extends CodexError {
 
   /** Creates the error. */
   constructor(status: number, reason: string, message: string, options: CodexErrorOptions = {}) {
-    super("web", message, { ...options, data: { status, reason, ...options.data } });
+    super("web", message, withData(options, { status, reason }));
     this.status = status;
     this.reason = reason;
   }

@@ -18,7 +18,7 @@ import {
   platformName,
   processEntry,
   readTextFile,
-  removeFile,
+  removePath,
   runtimeName,
   signalProcess,
   writeTextFile,
@@ -156,7 +156,7 @@ function strike(path: string, text: string, done: readonly PidRecord[]): void {
   if (rest.length > 0 && small) {
     if (done.length > 0) write(path, done.map((record) => ({ ...record, gone: true })), true);
   } else if (readTextFile(path) === text) {
-    if (rest.length === 0) removeFile(path);
+    if (rest.length === 0) removePath(path);
     else write(path, rest, false);
   }
 }

@@ -204,19 +204,17 @@ export function fileUrlToPath(url: string, platform: string): string | null {
 
 /** What a path leads to. */
 export function pathKind(path: string): PathKind {
-  try {
-    if (runtimeName() === "deno") {
-      if (!canRead(path)) return "unknown";
-      const stat = Deno.statSync(path);
-      return stat.isDirectory ? "directory" : stat.isFile ? "file" : "other";
-    }
-    const fs = builtin<NodeFs>("fs");
-    if (fs === null) return "unknown";
+  return attempt<PathKind, PathKind>(path, () => {
+    const stat = Deno.statSync(path);
+    return stat.isDirectory ? "directory" : stat.isFile ? "file" : "other";
+  }, (fs) => {
     const stat = fs.statSync(path);
     return stat.isDirectory() ? "directory" : stat.isFile() ? "file" : "other";
-  } catch (error) {
-    return isGone(error) ? "missing" : "unknown";
-  }
+  }, missingOrUnknown);
+}
+
+function missingOrUnknown(error: unknown): "missing" | "unknown" {
+  return isGone(error) ? "missing" : "unknown";
 }
 
 /** Whether anybody may execute a file. `true` when that can't be told, or means nothing, as on Windows. */
@@ -227,7 +225,7 @@ export function isExecutable(path: string): boolean {
 
 /** Whether an error says that there is nothing at a path. */
 export function isGone(error: unknown): boolean {
-  const { name, code } = error as { name?: string; code?: string };
+  const { name, code } = Object(error) as { name?: string; code?: string };
   return name === "NotFound" || name === "NotADirectory" || code === "ENOENT" || code === "ENOTDIR";
 }
 
@@ -243,17 +241,12 @@ export function realPath(path: string): string | null {
 
 /** What lies at a path itself, without following it; `unknown` when this script may not look. */
 export function entryKind(path: string): "link" | "other" | "missing" | "unknown" {
-  try {
-    if (runtimeName() === "deno") {
-      if (!canRead(path)) return "unknown";
-      return Deno.lstatSync(path).isSymlink ? "link" : "other";
-    }
-    const fs = builtin<NodeFs>("fs");
-    if (fs === null) return "unknown";
-    return fs.lstatSync(path).isSymbolicLink() ? "link" : "other";
-  } catch (error) {
-    return isGone(error) ? "missing" : "unknown";
-  }
+  return attempt(
+    path,
+    () => Deno.lstatSync(path).isSymlink ? "link" : "other",
+    (fs) => fs.lstatSync(path).isSymbolicLink() ? "link" : "other",
+    missingOrUnknown,
+  );
 }
 
 /** Where a link leads, as it says; `null` for what is no link, or may not be looked at. */
@@ -296,13 +289,19 @@ export function listDirectory(path: string): string[] {
   ) ?? [];
 }
 
-function attempt<T>(path: string, onDeno: () => T, onNode: (fs: NodeFs) => T): T | null {
+/** Looks at a path; what `otherwise` makes of the error when that fails, and of none where this script may not look. */
+function attempt<T, U = null>(
+  path: string,
+  onDeno: () => T,
+  onNode: (fs: NodeFs) => T,
+  otherwise: (error?: unknown) => U = () => null as U,
+): T | U {
   try {
-    if (runtimeName() === "deno") return canRead(path) ? onDeno() : null;
+    if (runtimeName() === "deno") return canRead(path) ? onDeno() : otherwise();
     const fs = builtin<NodeFs>("fs");
-    return fs === null ? null : onNode(fs);
-  } catch {
-    return null;
+    return fs === null ? otherwise() : onNode(fs);
+  } catch (error) {
+    return otherwise(error);
   }
 }
 
@@ -315,25 +314,14 @@ export function writeTextFile(path: string, text: string, append: boolean): void
   else builtin<NodeFs>("fs")?.writeFileSync(path, text, { flag: append ? "a" : "w" });
 }
 
-/** Removes a file; says nothing when it is not there or can't be removed. */
-export function removeFile(path: string): void {
+/** Removes a file, or (`recursive`) a directory with all that is in it, links not followed; says nothing when that can't be done. */
+export function removePath(path: string, recursive = false): void {
   try {
     if (runtimeName() === "deno") {
-      if (isGranted({ name: "write", path })) Deno.removeSync(path);
-    } else builtin<NodeFs>("fs")?.rmSync(path, { force: true });
+      if (isGranted({ name: "write", path })) Deno.removeSync(path, { recursive });
+    } else builtin<NodeFs>("fs")?.rmSync(path, { force: true, recursive });
   } catch {
-    // Nothing depends on the removal.
-  }
-}
-
-/** Removes a file or directory with all that is in it, links not followed; says nothing when that can't be done. */
-export function removeTree(path: string): void {
-  try {
-    if (runtimeName() === "deno") {
-      if (isGranted({ name: "write", path })) Deno.removeSync(path, { recursive: true });
-    } else builtin<NodeFs>("fs")?.rmSync(path, { force: true, recursive: true });
-  } catch {
-    // What is left is removed by the next start.
+    // Nothing depends on the removal of a file, and the next start removes what is left of a directory.
   }
 }
 

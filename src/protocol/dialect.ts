@@ -4,7 +4,7 @@
  * What a codex of unknown version may lack is not used.
  * @module
  */
-import { RpcError, type RpcRefusal } from "../errors/mod.ts";
+import { NOT_LOGGED_IN, RpcError, type RpcRefusal } from "../errors/mod.ts";
 import { compareVersions } from "../version.ts";
 
 /** A difference between versions of codex. */
@@ -316,7 +316,7 @@ const ADVICE: readonly (readonly [RegExp, RpcRefusal, string])[] = [
   [
     /\baccount authentication required\b/,
     "notLoggedIn",
-    "Nobody is logged in: run `codex login`, call `client.login()`, or give an `apiKey` to `Client.connect`.",
+    `${NOT_LOGGED_IN}.`,
   ],
 ];
 

@@ -209,9 +209,7 @@ function inWords(
   if (request.type === "permissions" && !refused) {
     const { network, fileSystem } = request.permissions;
     return result({
-      permissions: {
-        ...present({ network, fileSystem }),
-      },
+      permissions: present({ network, fileSystem }),
       scope: decision === "acceptForSession" ? "session" : "turn",
     }, decision);
   }

@@ -31,7 +31,7 @@ import {
   platformName,
   processEntry,
   readTextFile,
-  removeTree,
+  removePath,
   runSync,
   runtimeName,
   type TreeFiles,
@@ -90,8 +90,8 @@ export async function openHermeticHome(config: RuntimeConfig): Promise<HermeticH
   const codexHome = join(made.path, "codex");
   const home = join(made.path, "home");
   const forget = atScriptEnd(() => {
-    removeTree(made.path);
-    removeTree(made.record);
+    removePath(made.path, true);
+    removePath(made.record);
   });
   let removal: Promise<void> | null = null;
   const remove = () => removal ??= homes.remove(made).finally(forget);

@@ -12,6 +12,7 @@ import {
   type PartialTurn,
   TurnFailedError,
   TurnInterruptedError,
+  unnamedTurn,
 } from "../../errors/mod.ts";
 import { defined, type JsonObject, present } from "../../json.ts";
 import type { HookReport, HookRun, PatchedInput } from "../../plugin/mod.ts";
@@ -155,8 +156,7 @@ export class PromptRun {
   }
 
   #partial(): PartialTurn {
-    return this.current?.partial() ??
-      { threadId: this.#host.threadId(), turnId: null, assistantText: "", items: [] };
+    return this.current?.partial() ?? unnamedTurn(this.#host.threadId());
   }
 
   get #signal(): AbortSignal {

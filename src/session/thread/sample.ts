@@ -2,7 +2,7 @@
  * A question beside the conversation, which does not become part of it.
  * @module
  */
-import { EmptyAnswerError, InvalidArgumentError } from "../../errors/mod.ts";
+import { EmptyAnswerError, InvalidArgumentError, unnamedTurn } from "../../errors/mod.ts";
 import { isJsonObject, type JsonValue, objectsOf, stringOf } from "../../json.ts";
 import { supports } from "../../protocol/mod.ts";
 import { utf8Length } from "../../rpc/mod.ts";
@@ -79,7 +79,7 @@ async function serve(
       span?.counted({ ...usage, subAgents: NO_TOKENS });
     }
     if (answer.text === "") {
-      throw new EmptyAnswerError({ threadId, turnId: null, assistantText: "", items: [] });
+      throw new EmptyAnswerError(unnamedTurn(threadId));
     }
     span?.end("completed", null);
     return answer;

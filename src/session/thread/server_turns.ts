@@ -5,10 +5,10 @@
 import {
   BudgetExceededError,
   EmptyAnswerError,
-  type PartialTurn,
   PolicyError,
   TurnInterruptedError,
   TurnTimeoutError,
+  unnamedTurn,
 } from "../../errors/mod.ts";
 import type { JsonObject } from "../../json.ts";
 import { supports } from "../../protocol/mod.ts";
@@ -67,7 +67,7 @@ export async function review(
     answer.catch(() => {});
     return done;
   }, async (giveUp) => {
-    interrupted = new TurnInterruptedError(run?.partial() ?? nothing(host));
+    interrupted = new TurnInterruptedError(run?.partial() ?? unnamedTurn(host.threadId));
     if (run !== null && !run.isSettled) return await run.stop() || run.isSettled;
     giveUp(interrupted);
     return true;
@@ -163,11 +163,6 @@ function isWatched({ answerers, effective }: ThreadHost, profile: ResolvedProfil
     (answerers.rules?.unheardApprovals(answerers.all, asked) ?? null) !== null;
 }
 
-/** What there is of a turn that has not begun. */
-function nothing({ threadId }: ThreadHost): PartialTurn {
-  return { threadId, turnId: null, assistantText: "", items: [] };
-}
-
 /** What a hook has changed that nothing of codex's takes. */
 export function warnIgnored(
   told: { warn(message: string): void },
@@ -251,7 +246,9 @@ export function compact(host: ThreadHost, options: WaitOptions): Promise<Compact
     /** It may take so long to begin. */
     const limit = () => {
       cancelLimit = longTimeout(() => {
-        end.reject(new TurnTimeoutError(profile.timeoutMs, nothing(host), { stopped: false }));
+        end.reject(
+          new TurnTimeoutError(profile.timeoutMs, unnamedTurn(host.threadId), { stopped: false }),
+        );
       }, profile.timeoutMs);
     };
     limit();
@@ -297,7 +294,7 @@ export function compact(host: ThreadHost, options: WaitOptions): Promise<Compact
     return { tokensBefore, tokensAfter: turns.context?.usedTokens ?? null };
   }, (giveUp) => {
     if (called) return host.turns.rest.stopAll();
-    giveUp(new TurnInterruptedError(nothing(host)));
+    giveUp(new TurnInterruptedError(unnamedTurn(host.threadId)));
     return Promise.resolve(true);
   });
 }

@@ -21,6 +21,7 @@ import {
   TurnFailedError,
   TurnInterruptedError,
   TurnTimeoutError,
+  unnamedTurn,
 } from "../../errors/mod.ts";
 import {
   asList,
@@ -181,8 +182,7 @@ export class TurnRun implements TurnOwner {
 
   /** What the turn has produced so far. */
   partial(): PartialTurn {
-    return this.turn?.partial() ??
-      { threadId: this.#threadId, turnId: null, assistantText: "", items: [] };
+    return this.turn?.partial() ?? unnamedTurn(this.#threadId);
   }
 
   /** Adds to what the running turn has been asked. Waits until the server has started it. */
@@ -358,9 +358,8 @@ function serverError(
     const failure = outcome.failure!;
     const limited = failure.kind === "rateLimit" || failure.kind === "quotaExceeded";
     const resetsAt = limited ? resetTime(rateLimits) : null;
-    return new TurnFailedError(failure.kind, failure.message, partial, {
-      ...present({ httpStatus: failure.httpStatus, resetsAt }),
-    });
+    const details = present({ httpStatus: failure.httpStatus, resetsAt });
+    return new TurnFailedError(failure.kind, failure.message, partial, details);
   }
   return outcome.answer === "" ? new EmptyAnswerError(partial) : null;
 }
