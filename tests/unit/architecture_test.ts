@@ -178,7 +178,6 @@ test("at most 16 files lie flat in a room, and none begins with an underscore", 
 const FOR_TESTS = new Set([
   "src/permissions/config/config_needs.ts knownConfigKeys",
   "src/permissions/config/config_needs.ts knownFeatures",
-  "src/permissions/config/session_settings.ts toolReach",
   "src/permissions/guard/method_table.ts knownMethods",
   "src/permissions/guard/method_table.ts fieldHandling",
   "src/protocol/validator.ts validateNotification",

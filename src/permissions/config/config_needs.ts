@@ -404,7 +404,7 @@ const FEATURES: readonly Group<FeatureHandling>[] = [
      mcp_lazy_stdio_startup mcp_tool_list_changed memories multi_env_copy_file plugin_discovery_prefetch
      plugin_sharing plugins psp realtime_conversation recommended_plugins remote_control remote_plugin
      shell_zsh_fork skill_env_var_dependency_prompt skill_mcp_dependency_install standalone_web_search
-     tool_call_mcp_elicitation undo unified_exec_zsh_fork voice_transcription web_search web_search_cached
+     undo unified_exec_zsh_fork voice_transcription web_search web_search_cached
      web_search_request workspace_owner_usage_nudge memory_tool remote_compaction responses_api_proxy shell_snapshot
      shell_snapshot_v2 use_agent_identity use_xaa wake_on_agent_messages worktrees`,
   ],
@@ -413,7 +413,7 @@ const FEATURES: readonly Group<FeatureHandling>[] = [
     "safeOn",
     `codex_hooks credential_masking elevated_windows_sandbox enable_experimental_windows_sandbox
      experimental_windows_sandbox hooks mcp_oauth_refresh_coordination plugin_hooks secret_auth_storage
-     untrusted_as_tool_output use_linux_sandbox_bwrap workspace_dependencies write_stdin_approval`,
+     tool_call_mcp_elicitation untrusted_as_tool_output use_linux_sandbox_bwrap workspace_dependencies write_stdin_approval`,
   ],
   // Changes how the sandbox is made, or its way to the network.
   [

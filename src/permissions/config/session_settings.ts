@@ -33,8 +33,8 @@ export interface SessionSettingsFacts {
  * - `projects`, where codex would else trust the directory, and with it the programs that its `.codex` names;
  * - no hooks of codex's own before 0.130, unless the caller's settings name them: before 0.125 they would be those of any
  *   repository, and none can be switched off that answers questions in our place;
- * - no terminals, where somebody is asked; see {@linkcode withoutTerminals};
- * - no tools that act past the sandbox of the session, unless the caller's own settings switch them on; see `TOOLS`.
+ * - no terminals, where somebody is asked; see {@linkcode withoutTerminals}; and calls of MCP servers' tools asked about as such;
+ * - no tools that act past the sandbox of the session, unless the caller's own settings switch them on.
  *
  * Throws `PolicyError` for a setting that would bring secrets back to the agent's commands, or terminals.
  */
@@ -68,69 +68,25 @@ export function sessionSettings(
     ...withoutHooks(facts),
     ...withShellEnvironment([inherited, own], facts.commands),
     approvals_reviewer: "user",
+    // Or a call of an MCP server's tool would be a question like those that the agent has: seen by no rule and no hook.
+    ...(facts.asks && supports(facts.serverVersion, "asksAboutMcpTools")
+      ? { "features.tool_call_mcp_elicitation": true }
+      : {}),
     ...noTerminals,
     ...withoutReachingTools(own, facts.started),
   };
 }
 
-/**
- * How far a tool of codex's own gets.
- *
- * - `sandbox`: what it does stays in the session's sandbox, and is asked about as the approval policy says.
- * - `asks`: it is a question, which comes here.
- * - `servers`: MCP servers that the user or the session has set up; calls are asked about, reading their resources is not.
- * - `reads`: reads what codex itself was given: skills, memories; past a sandbox that limits reading, before 0.145 any picture.
- * - `own`: the session's own thread, agents and goal.
- * - `hosted`: the model's provider does it; a picture that it makes is kept in codex's home.
- * - `past`: what the sandbox does not hold. A session has none of these.
- */
-export type ToolReach = "sandbox" | "asks" | "servers" | "reads" | "own" | "hosted" | "past";
-
-/**
- * Every tool that codex 0.104 to 0.169 offers a model, by default or with a feature on, those of a group with its name. The
- * features are those that bring the tools of a row, by their names of all versions, where they are to be off.
- */
-const TOOLS: readonly (readonly [reach: ToolReach, names: string, features?: string])[] = [
-  ["sandbox", "apply_patch exec_command write_stdin shell shell_command local_shell"],
-  // Code, in which the other tools are called; `js_repl` can also write by itself.
-  ["sandbox", "exec js_repl js_repl_reset"],
-  ["asks", "request_permissions request_user_input request_plugin_install"],
-  ["servers", "list_mcp_resources list_mcp_resource_templates read_mcp_resource"],
-  ["reads", "view_image skills.installations skills.list skills.read"],
-  ["own", "tool_search search_tool_bm25 update_plan new_context get_context_remaining"],
-  ["own", "clock.curr_time clock.sleep send_message_to_user_async wait_for_environment"],
-  ["own", "create_goal get_goal update_goal"],
-  // From one environment of the thread to another: a session has one.
-  ["own", "multi_env_copy_file"],
-  [
-    "own",
-    `collaboration.spawn_agent collaboration.send_message collaboration.followup_task collaboration.wait_agent
-     collaboration.interrupt_agent collaboration.list_agents`,
-  ],
-  ["hosted", "web_search image_generation"],
+/** Features, by their names of all versions, whose tools act past the sandbox of the session that has them. */
+const REACHING: readonly (readonly string[])[] = [
   // `send_input` and others take the id of any thread that the same codex has loaded, and work in its sandbox: the agent of
   // a read-only session had one with full access write (0.104 to 0.169). The tools of `multi_agent_v2` know their own only.
-  [
-    "past",
-    `spawn_agent send_input resume_agent close_agent wait wait_agent multi_agent_v1.spawn_agent
-     multi_agent_v1.send_input multi_agent_v1.resume_agent multi_agent_v1.close_agent multi_agent_v1.wait_agent`,
-    "multi_agent collab",
-  ],
+  ["multi_agent", "collab"],
   // Reads and writes files wherever they lie (0.110 to 0.125).
-  ["past", "spawn_agents_on_csv report_agent_job_result", "enable_fanout"],
+  ["enable_fanout"],
   // Runs the model's JavaScript without a sandbox, with all of the environment (0.110 to 0.116).
-  ["past", "artifacts", "artifact"],
+  ["artifact"],
 ];
-
-/** How far a tool of codex's own gets; `undefined` for one that is not known. */
-export function toolReach(tool: string): ToolReach | undefined {
-  return TOOLS.find(([, names]) => names.split(/\s+/).includes(tool))?.[0];
-}
-
-/** Features whose tools act past the sandbox of the session that has them. */
-const REACHING: readonly (readonly string[])[] = TOOLS.flatMap(([reach, , features]) =>
-  reach === "past" && features !== undefined ? [features.split(" ")] : []
-);
 
 /**
  * The settings that leave those tools out, but for features that are chosen already. Codex is started with them as well, since

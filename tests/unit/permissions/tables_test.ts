@@ -78,6 +78,7 @@ const NEEDS: [JsonObject, "nothing" | "read" | "net" | "env" | "everything"][] =
   [{ "features.enable_fanout": true }, "everything"],
   [{ features: { enable_fanout: false } }, "nothing"],
   [{ "features.js_repl": false }, "nothing"],
+  [{ "features.tool_call_mcp_elicitation": false }, "everything"],
   [{ features: { hooks: false } }, "everything"],
   [{ features: { hooks: true } }, "nothing"],
   [{ features: { a_feature_of_the_future: false } }, "everything"],

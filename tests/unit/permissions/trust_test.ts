@@ -144,9 +144,12 @@ test("a session that asks has no terminals, where codex has a switch for them", 
     }
     const code = off === "features.unified_exec" ? false : undefined;
     assert.equal(settings["features.js_repl"], code, `${serverVersion} js_repl`);
+    const asked = serverVersion === null || serverVersion === "0.104.0" ? undefined : true;
+    assert.equal(settings["features.tool_call_mcp_elicitation"], asked);
     // Where nobody is asked they hide nothing.
     const quiet = sessionSettings(own, { ...facts, asks: false, serverVersion });
     assert.equal(quiet["features.unified_exec_tty"], true);
+    assert.equal(quiet["features.tool_call_mcp_elicitation"], undefined);
     if (off === null) continue;
     for (const dotted of [own, { [off]: true }]) {
       assert.throws(
