@@ -27,11 +27,15 @@ export {
   type PermissionNeed,
   privilegeRefusal,
 } from "./need.ts";
-export { compareEcho, confirmPolicy, workspaceRootsBeyond } from "./policy/compare_echo.ts";
+export {
+  type AskedPolicy,
+  compareEcho,
+  confirmPolicy,
+  workspaceRootsBeyond,
+} from "./policy/compare_echo.ts";
 export { effectivePolicy, recheckPolicy } from "./policy/effective_policy.ts";
 export type { EffectivePolicy, PolicyFacts, RulesFile } from "./policy/policy.ts";
 export {
-  addsOwnRoot,
   codexHomeOfThread,
   containmentAdvice,
   ownRootIn,

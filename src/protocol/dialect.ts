@@ -33,6 +33,8 @@ export type Feature =
   | "skillsInReads"
   | "deniedRootHolds"
   | "keepsRoots"
+  | "keepsDotCodex"
+  | "addsOwnRoot"
   | "slashTmpInProfiles"
   | "turnProfiles"
   | "ttySwitch"
@@ -132,6 +134,10 @@ const FEATURES: Record<Feature, { since?: string; until?: string }> = {
    * 0.104 to 0.130 follow it: the cwd on most of them, other roots on all.
    */
   keepsRoots: { since: "0.136.0" },
+  /** Keeps commands out of the `.codex` of a writable directory. 0.110 does not; between not tried. */
+  keepsDotCodex: { since: "0.125.0" },
+  /** Makes the directory for memories in its home writable by itself. Measured on each minor version from 0.104 to 0.169. */
+  addsOwnRoot: { since: "0.108.0", until: "0.136.0" },
   /** Tells the call of a session's own tool as a question only, not as an item of the turn. 0.107 tells both. */
   untoldTools: { until: "0.107.0" },
   /** Works on a goal by itself: `thread/goal/set`. 0.125 does not. */

@@ -6,7 +6,6 @@ import { PolicyError } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject } from "../../json.ts";
 import { isInside, isSamePath } from "../../platform/mod.ts";
 import { type Feature, featureSince, supports } from "../../protocol/mod.ts";
-import { compareVersions } from "../../version.ts";
 import { sandboxMode } from "../need.ts";
 import type { ApprovalPolicy, SandboxMode, SandboxPolicy, WorkspaceWritePolicy } from "../types.ts";
 import { isPattern } from "./effective_policy.ts";
@@ -244,17 +243,7 @@ export interface ServerFiles {
   rootLinks: readonly string[];
 }
 
-/** The versions that make a directory of their own writable: from the first to before the second. Measured on each minor version from 0.104 to 0.169. */
-const OWN_ROOT_SINCE = "0.108.0";
-const OWN_ROOT_UNTIL = "0.136.0";
-
-/** Whether this codex adds its directory for memories to the writable ones. */
-export function addsOwnRoot(version: string | null): boolean {
-  return version !== null && compareVersions(version, OWN_ROOT_SINCE) >= 0 &&
-    compareVersions(version, OWN_ROOT_UNTIL) < 0;
-}
-
-/** That directory in codex's home, which is an absolute path on the server's machine. */
+/** The directory in codex's home that some versions make writable by themselves: an absolute path on the server's machine. */
 export function ownRootIn(codexHome: string): string {
   const separator = codexHome.includes("\\") ? "\\" : "/";
   return `${codexHome.replace(/[\\/]+$/, "")}${separator}memories`;
@@ -264,9 +253,6 @@ export function ownRootIn(codexHome: string): string {
 export function codexHomeOfThread(threadPath: string): string | null {
   return /^(.+)[\\/](?:archived_)?sessions[\\/]/.exec(threadPath)?.[1] ?? null;
 }
-
-/** The first codex that keeps commands out of the `.codex` of a writable directory: 0.110 does not; between not tried. */
-const KEEPS_DOT_CODEX_SINCE = "0.125.0";
 
 /**
  * The directory that the agent may write and codex's home lies in, or `null`. Whoever writes codex's home has it start programs
@@ -279,8 +265,7 @@ export function rootAroundHome(
 ): string | null {
   if (sandbox.type !== "workspaceWrite") return null;
   const spellings = (path: string) => [path, facts.realPath(path) ?? path];
-  const keepsDotCodex = facts.serverVersion !== null &&
-    compareVersions(facts.serverVersion, KEEPS_DOT_CODEX_SINCE) >= 0;
+  const keepsDotCodex = supports(facts.serverVersion, "keepsDotCodex");
   const homes = spellings(codexHome);
   const holds = (root: string, kept: boolean) =>
     spellings(root).some((outer) =>

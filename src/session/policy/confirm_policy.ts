@@ -3,8 +3,9 @@
  * @module
  */
 import { PolicyError, PolicyMismatchError } from "../../errors/mod.ts";
-import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
+import { isJsonObject, type JsonObject, type JsonValue, stringOf } from "../../json.ts";
 import {
+  type AskedPolicy,
   type ConfigJudge,
   confirmPolicy,
   type EffectivePolicy,
@@ -60,15 +61,9 @@ export function confirmDecided(
     : turn["permissions"] !== undefined && turn["permissions"] !== thread.profileId &&
       !(isJsonObject(active) && active["id"] === turn["permissions"]);
   if (!startedReadOnly) return confirmTurn(core, decided, echo);
-  const confirmed = confirmPolicy(
-    {
-      policy: { ...effective, sandbox: { type: "readOnly" } },
-      profileId: thread.profileId,
-      realPath: realPathFor(core),
-      ownRoots: ownRoots(core, echo),
-    },
-    echo,
-  );
+  const policy: EffectivePolicy = { ...effective, sandbox: { type: "readOnly" } };
+  const known = { profileId: thread.profileId, ...placesOf(core, echo) };
+  const confirmed = confirmPolicy({ ...known, policy }, echo);
   return {
     ...confirmed,
     sandbox: effective.sandbox,
@@ -99,7 +94,7 @@ export function confirmLive(
 function checkRoots(core: RuntimeCore, decided: DecidedPolicy, echo: JsonObject): void {
   const { effective, thread: { profileId } } = decided;
   const { cwd, runtimeWorkspaceRoots } = echo;
-  const known = { profileId, realPath: realPathFor(core), ownRoots: ownRoots(core, echo) };
+  const known = { profileId, ...placesOf(core, echo) };
   const stray = (policy: EffectivePolicy) =>
     workspaceRootsBeyond({ ...known, policy }, { cwd, runtimeWorkspaceRoots });
   if (runtimeWorkspaceRoots !== undefined) decided.strayRoots = stray;
@@ -142,20 +137,14 @@ function confirmTurn(
   { effective, thread, turn }: DecidedPolicy,
   echo: JsonObject,
 ): EffectivePolicy {
-  const named = turn["permissions"];
-  return confirmPolicy(
-    {
-      policy: effective,
-      profileId: typeof named === "string"
-        ? named
-        : turn["sandboxPolicy"] === undefined
-        ? thread.profileId
-        : null,
-      realPath: realPathFor(core),
-      ownRoots: ownRoots(core, echo),
-    },
-    echo,
-  );
+  const started = turn["sandboxPolicy"] === undefined ? thread.profileId : null;
+  const profileId = stringOf(turn, "permissions") ?? started;
+  return confirmPolicy({ policy: effective, profileId, ...placesOf(core, echo) }, echo);
+}
+
+/** How paths are compared, and which of them codex adds by itself. */
+function placesOf(core: RuntimeCore, echo: JsonObject): Pick<AskedPolicy, "realPath" | "ownRoots"> {
+  return { realPath: realPathFor(core), ownRoots: ownRoots(core, echo) };
 }
 
 /**

@@ -5,7 +5,6 @@
 import { RpcError } from "../../errors/mod.ts";
 import { type JsonObject, stringOf } from "../../json.ts";
 import {
-  addsOwnRoot,
   codexHomeOfThread,
   type EffectivePolicy,
   loadServerFiles,
@@ -34,7 +33,7 @@ export function policyFacts(core: RuntimeCore): PolicyFacts {
     ...temporaries(core),
     serverVersion: core.server.version,
     platform: serverSystem(core),
-    ...(addsOwnRoot(core.server.version) ? { ownRoot: ownRoot(core) } : {}),
+    ...(supports(core.server.version, "addsOwnRoot") ? { ownRoot: ownRoot(core) } : {}),
   };
 }
 
@@ -79,7 +78,7 @@ export function codexHomeOf({ server, config }: RuntimeCore): string | undefined
 
 /** The same, with the home that the thread's file lies in: codex 0.110 to 0.115 tell it nowhere else. */
 export function ownRoots(core: RuntimeCore, echo: JsonObject): string[] {
-  if (!addsOwnRoot(core.server.version)) return [];
+  if (!supports(core.server.version, "addsOwnRoot")) return [];
   const path = stringOf(echo, "thread", "path");
   const told = path === null ? null : codexHomeOfThread(path);
   return [ownRoot(core), told === null ? null : ownRootIn(told)].filter((root) => root !== null);

@@ -134,7 +134,7 @@ export class TurnOutcome {
           this.#grow(method, itemId, delta);
           return emit?.(this.#deltaEvent(method, itemId, delta));
         }
-        return this.#unknown(method, params, emit);
+        return emit?.({ type: "unknown", threadId, turnId, method, params });
       }
     }
   }
@@ -208,12 +208,12 @@ export class TurnOutcome {
     // The server repeats an unchanged diff.
     if (typeof diff !== "string" || diff === this.diff) return;
     this.diff = diff;
-    emit?.({ type: "diffUpdated", threadId: this.threadId, turnId: this.turnId, diff });
+    emit?.({ type: "diffUpdated", ...this.#ids, diff });
   }
 
   #warning(message: string, emit: EmitTurnEvent): void {
     if (isNoise(message)) return;
-    emit?.({ type: "warning", threadId: this.threadId, turnId: this.turnId, message });
+    emit?.({ type: "warning", ...this.#ids, message });
   }
 
   #error(params: JsonObject, emit: EmitTurnEvent): void {
@@ -225,13 +225,7 @@ export class TurnOutcome {
     const { message: what = "", additionalDetails: why } = isJsonObject(error) ? error : {};
     const message = typeof why === "string" && why !== "" ? `${what}: ${why}` : String(what);
     this.unreached = message;
-    emit?.({
-      type: "retrying",
-      threadId: this.threadId,
-      turnId: this.turnId,
-      message,
-      by: "codex",
-    });
+    emit?.({ type: "retrying", ...this.#ids, message, by: "codex" });
   }
 
   #completed(params: JsonObject, emit: EmitTurnEvent): void {
@@ -248,8 +242,7 @@ export class TurnOutcome {
     if (this.status === "failed") this.failure = classifyFailure(error ?? this.finalError);
     emit?.({
       type: "turnCompleted",
-      threadId: this.threadId,
-      turnId: this.turnId,
+      ...this.#ids,
       status: this.status,
       error: this.failure === null
         ? null
@@ -263,8 +256,9 @@ export class TurnOutcome {
       JSON.stringify(error) === JSON.stringify(this.#staleError);
   }
 
-  #unknown(method: string, params: JsonValue, emit: EmitTurnEvent): void {
-    emit?.({ type: "unknown", threadId: this.threadId, turnId: this.turnId, method, params });
+  get #ids(): { threadId: string; turnId: string } {
+    const { threadId, turnId } = this;
+    return { threadId, turnId };
   }
 }
 

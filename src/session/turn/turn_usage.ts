@@ -7,36 +7,28 @@ import type { ContextUsage, TokenCount, TokenUsage, UsageCount } from "./turn_re
 import type { ExceededLimit } from "../../errors/mod.ts";
 import type { RunLimits } from "../profile.ts";
 
+/** A count, each number of it by its name. */
+function countOf(number: (name: keyof TokenCount) => number): TokenCount {
+  return {
+    inputTokens: number("inputTokens"),
+    cachedInputTokens: number("cachedInputTokens"),
+    outputTokens: number("outputTokens"),
+    reasoningOutputTokens: number("reasoningOutputTokens"),
+    totalTokens: number("totalTokens"),
+  };
+}
+
 /** No tokens. */
-export const NO_TOKENS: Readonly<TokenCount> = Object.freeze({
-  inputTokens: 0,
-  cachedInputTokens: 0,
-  outputTokens: 0,
-  reasoningOutputTokens: 0,
-  totalTokens: 0,
-});
+export const NO_TOKENS: Readonly<TokenCount> = /* @__PURE__ */ Object.freeze(countOf(() => 0));
 
 /** The sum of two counts. */
 export function addTokens(a: TokenCount, b: TokenCount): TokenCount {
-  return {
-    inputTokens: a.inputTokens + b.inputTokens,
-    cachedInputTokens: a.cachedInputTokens + b.cachedInputTokens,
-    outputTokens: a.outputTokens + b.outputTokens,
-    reasoningOutputTokens: a.reasoningOutputTokens + b.reasoningOutputTokens,
-    totalTokens: a.totalTokens + b.totalTokens,
-  };
+  return countOf((name) => a[name] + b[name]);
 }
 
 /** What was added to a count since it was `before`. */
 export function subtractTokens(count: TokenCount | null, before: TokenCount | null): TokenCount {
-  const [a, b] = [count ?? NO_TOKENS, before ?? NO_TOKENS];
-  return {
-    inputTokens: a.inputTokens - b.inputTokens,
-    cachedInputTokens: a.cachedInputTokens - b.cachedInputTokens,
-    outputTokens: a.outputTokens - b.outputTokens,
-    reasoningOutputTokens: a.reasoningOutputTokens - b.reasoningOutputTokens,
-    totalTokens: a.totalTokens - b.totalTokens,
-  };
+  return countOf((name) => (count?.[name] ?? 0) - (before?.[name] ?? 0));
 }
 
 /**
@@ -154,14 +146,7 @@ export function readContext(tokenUsage: JsonObject): ContextUsage {
 
 /** Reads one of the server's counts; missing numbers are 0. */
 export function readCount(value: JsonValue | undefined): TokenCount {
-  const number = (key: string): number => numberOf(value, key) ?? 0;
-  return {
-    inputTokens: number("inputTokens"),
-    cachedInputTokens: number("cachedInputTokens"),
-    outputTokens: number("outputTokens"),
-    reasoningOutputTokens: number("reasoningOutputTokens"),
-    totalTokens: number("totalTokens"),
-  };
+  return countOf((name) => numberOf(value, name) ?? 0);
 }
 
 // Tokens added up over turns.

@@ -3,16 +3,14 @@ import {
   effectivePolicy,
   recheckPolicy,
 } from "../../../src/permissions/policy/effective_policy.ts";
-import {
-  addsOwnRoot,
-  codexHomeOfThread,
-  ownRootIn,
-} from "../../../src/permissions/policy/profile_config.ts";
+import { codexHomeOfThread, ownRootIn } from "../../../src/permissions/policy/profile_config.ts";
 import { PermissionDeniedError } from "../../../src/errors/mod.ts";
+import { supports } from "../../../src/protocol/dialect.ts";
 import { test } from "../../_harness.ts";
 import { ALL, factsOf, type Grants, probeOf } from "./_world.ts";
 
-test("addsOwnRoot() knows the versions", () => {
+test("supports() knows the versions that make a directory of their own writable", () => {
+  const addsOwnRoot = (version: string | null) => supports(version, "addsOwnRoot");
   const versions = ["0.104.0", "0.107.0", "0.110.0", "0.125.0", "0.135.0", "0.136.0", "0.169.0"];
   assert.deepEqual(versions.filter(addsOwnRoot), ["0.110.0", "0.125.0", "0.135.0"]);
   assert.equal(addsOwnRoot(null), false);
