@@ -12,7 +12,7 @@ export type PathKind = "file" | "directory" | "other" | "missing" | "unknown";
 
 interface NodeFs {
   readlinkSync(path: string): string;
-  statSync(path: string): { isFile(): boolean; isDirectory(): boolean; mode: number };
+  statSync(path: string): { isFile(): boolean; isDirectory(): boolean; mode: number; size: number };
   lstatSync(path: string): { isSymbolicLink(): boolean };
   realpathSync: { native(path: string): string };
   readFileSync(path: string, encoding: "utf8"): string;
@@ -217,10 +217,18 @@ function missingOrUnknown(error: unknown): "missing" | "unknown" {
   return isGone(error) ? "missing" : "unknown";
 }
 
+interface FileStat {
+  mode: number | null;
+  size: number;
+}
+
+function statOf(path: string): FileStat | null {
+  return attempt<FileStat>(path, () => Deno.statSync(path), (fs) => fs.statSync(path));
+}
+
 /** Whether anybody may execute a file. `true` when that can't be told, or means nothing, as on Windows. */
 export function isExecutable(path: string): boolean {
-  const mode = attempt(path, () => Deno.statSync(path).mode, (fs) => fs.statSync(path).mode);
-  return mode === null || platformName() === "win32" || (mode & 0o111) !== 0;
+  return platformName() === "win32" || ((statOf(path)?.mode ?? 1) & 0o111) !== 0;
 }
 
 /** Whether an error says that there is nothing at a path. */
@@ -251,12 +259,15 @@ export function entryKind(path: string): "link" | "other" | "missing" | "unknown
 
 /** Where a link leads, as it says; `null` for what is no link, or may not be looked at. */
 export function linkTarget(path: string): string | null {
-  if (entryKind(path) !== "link") return null;
   return attempt(path, () => Deno.readLinkSync(path), (fs) => fs.readlinkSync(path));
 }
 
-/** The text of a small file, or `null` when it can't be read. */
+/** More than a file holds that is read at once. */
+const LARGE_BYTES = 1 << 24;
+
+/** The text of a small file; `null` when it can't be read, or may have no end, as a device that a repository's link leads to. */
 export function readTextFile(path: string): string | null {
+  if (pathKind(path) !== "file" || (statOf(path)?.size ?? 0) > LARGE_BYTES) return null;
   return attempt(
     path,
     () => Deno.readTextFileSync(path),

@@ -1,12 +1,17 @@
-/** What is found out about the rules in codex's home, when only codex can look there. */
+/** What is found out about the rules in codex's home, when only codex can look there; and of those in a repository. */
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { symlinkSync, truncateSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import process from "node:process";
 import { ConnectionClosedError, RpcError } from "../../../src/errors/mod.ts";
 import type { JsonObject, JsonValue } from "../../../src/json.ts";
 import type { RuntimeCore } from "../../../src/runtime/core.ts";
-import { inForce } from "../../../src/runtime/diagnose/asked_files.ts";
+import { inForce, rulesIn } from "../../../src/runtime/diagnose/asked_files.ts";
 import { readRulesFiles } from "../../../src/runtime/diagnose/evidence.ts";
 import { filesOf } from "../../../src/session/policy/policy_facts.ts";
 import { test } from "../../_harness.ts";
+import { tempDir } from "../../_temp.ts";
 
 /** A codex on another machine, with these files in its home. */
 function far(files: Record<string, string>, more: { home?: string; layers?: JsonValue } = {}) {
@@ -29,6 +34,27 @@ function far(files: Record<string, string>, more: { home?: string; layers?: Json
       return Promise.resolve().then(() => answers[method]!(params));
     },
   } as unknown as RuntimeCore & { asked: unknown[] };
+}
+
+if (process.platform !== "win32") {
+  test("rules of a repository that have no end are not read", async () => {
+    await using folder = await tempDir("rules-");
+    const at = (name: string) => join(folder.path, `${name}.rules`);
+    execFileSync("mkfifo", [at("pipe")]);
+    for (const device of ["zero", "full"]) symlinkSync(`/dev/${device}`, at(device));
+    writeFileSync(at("large"), "");
+    truncateSync(at("large"), 2 ** 34);
+    writeFileSync(at("rules"), 'prefix_rule(pattern = ["rm"])');
+    const found = await rulesIn(() => assert.fail("nothing is asked"), folder.path, true);
+    const allows = Object.fromEntries(found.map((each) => [each.path, each.allows]));
+    const unread = ["a file that could not be read"];
+    assert.deepEqual(allows, {
+      [at("rules")]: ['["rm"]'],
+      ...Object.fromEntries(
+        ["pipe", "zero", "full", "large"].map((name) => [at(name), unread]),
+      ),
+    });
+  });
 }
 
 test("a rule ends where the next one begins: it is not taken for one that forbids", async () => {
