@@ -113,8 +113,8 @@ const FEATURES: Record<Feature, { since?: string; until?: string }> = {
    * tell of no reason that keeps them from it.
    */
   rulesNeedTrust: { since: "0.125.0" },
-  /** Tells the hooks of its configuration, and takes switches for single ones. 0.125 does not. */
-  listsHooks: { since: "0.130.0" },
+  /** Tells the hooks of its configuration, and takes switches for single ones. 0.128 does not. */
+  listsHooks: { since: "0.129.0" },
   /** A `profile` that the user's configuration chooses wins over what a thread brings. 0.136 opens no thread with one. */
   profilesWin: { until: "0.136.0" },
   /** Takes settings of plugins from a thread. 0.150 does not; 0.151 not tried. */

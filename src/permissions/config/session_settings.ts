@@ -31,7 +31,7 @@ export interface SessionSettingsFacts {
  * - `approvals_reviewer`: the server's questions come here, whatever the user configured;
  * - `notify`: the user's program would run without a sandbox at the end of each turn;
  * - `projects`, where codex would else trust the directory, and with it the programs that its `.codex` names;
- * - no hooks of codex's own before 0.130, unless the caller's settings name them: before 0.125 they would be those of any
+ * - no hooks of codex's own before 0.129, unless the caller's settings name them: before 0.125 they would be those of any
  *   repository, and none can be switched off that answers questions in our place;
  * - no terminals, where somebody is asked; see {@linkcode withoutTerminals}; and calls of MCP servers' tools asked about as such;
  * - no tools that act past the sandbox of the session, unless the caller's own settings switch them on.

@@ -56,7 +56,7 @@ async function answeredHere(
 
 /**
  * The settings by which no hook of the user's or of a plugin answers codex's questions: codex asks those first, and us only where
- * none has answered (0.130 to 0.169). What this script itself gave codex stays, and so do an administrator's hooks.
+ * none has answered (0.129 to 0.169). What this script itself gave codex stays, and so do an administrator's hooks.
  */
 async function withoutAnsweringHooks(
   core: RuntimeCore,

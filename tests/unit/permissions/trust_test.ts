@@ -65,7 +65,8 @@ test("a session has no hooks of codex's own where a repository's need no trust, 
   const facts = { cwd: "/w", started: { "features.codex_hooks": true }, asks: false };
   const hooks = (serverVersion: string, distrust = true, own: Record<string, JsonValue> = {}) =>
     sessionSettings(own, { ...facts, distrust, serverVersion })["features.codex_hooks"];
-  assert.deepEqual(["0.104.0", "0.125.0", "0.130.0"].map((version) => hooks(version)), [
+  assert.deepEqual(["0.104.0", "0.125.0", "0.128.0", "0.129.0"].map((version) => hooks(version)), [
+    false,
     false,
     false,
     undefined,
