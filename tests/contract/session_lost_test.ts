@@ -153,3 +153,24 @@ test(
       assert.deepEqual(opened(server, "thread/start"), [false, true, true, false]);
     }, losesGoals),
 );
+
+test(
+  "a compaction of which nothing was heard when the connection was lost is told as lost",
+  { denoOnly },
+  () =>
+    onLost(async ({ client, back }) => {
+      const session = await client.startSession({ cwd: "/", timeoutMs: 5_000 });
+      await session.ask("one");
+      const lost = rejection(session.compact());
+      back();
+      assert.ok(await lost instanceof ConnectionClosedError);
+      assert.equal((await session.ask("two")).assistantText, "ok");
+    }, (lose) => ({
+      "thread/compact/start": () => {
+        // When this is answered.
+        setTimeout(lose);
+        return {};
+      },
+      "thread/settings/update": () => ({}),
+    })),
+);

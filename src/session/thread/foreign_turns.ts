@@ -20,8 +20,8 @@ export type Claim = (turn: Turn) => ForeignTurn | null;
 export interface ThreadWatcher {
   /** The goal has changed; `null`: there is none any more. */
   goal(goal: JsonObject | null): void;
-  /** The server is gone. */
-  lost(error: unknown): void;
+  /** The server is gone; `willResume`: it works on without us, and its turns are resumed. */
+  lost(error: unknown, willResume: boolean): void;
   /** Turns of which nothing was heard have used tokens. */
   unheard?(tokens: TokenCount): void;
 }
@@ -150,8 +150,8 @@ export class ForeignTurns {
   }
 
   /** The server is gone. */
-  connectionLost(error: unknown): void {
-    for (const { lost } of this.#watchers) lost(error);
+  connectionLost(error: unknown, willResume = false): void {
+    for (const { lost } of this.#watchers) lost(error, willResume);
   }
 
   /** Takes a turn for a caller who hears of it by `emit`. */

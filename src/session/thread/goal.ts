@@ -120,7 +120,7 @@ export class Goal implements StartedGoal {
       host.foreign.claim((turn) => this.#take(turn), true),
       host.foreign.watch({
         goal: (goal) => this.#goal(goal),
-        lost: (error) => this.#close({ error }),
+        lost: (error, willResume) => willResume || this.#close({ error }),
         unheard: (tokens) => {
           this.#unheard = addTokens(this.#unheard, tokens);
           this.#meter.spend(tokens.totalTokens);

@@ -255,7 +255,8 @@ export function compact(host: ThreadHost, options: WaitOptions): Promise<Compact
     // A server that is gone begins nothing.
     const unwatch = foreign.watch({
       goal: () => {},
-      lost: (error) => {
+      lost: (error, willResume) => {
+        if (willResume && begun.length > 0) return;
         first.reject(error);
         end.reject(error);
       },

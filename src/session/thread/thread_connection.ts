@@ -174,7 +174,7 @@ export class ThreadConnection {
     if (worksOn && !willResume) this.left ??= this.#session.turns.active?.activeId ?? null;
     this.lostBy = error;
     this.#session.turns.connectionLost(error, willResume);
-    if (!willResume) this.#session.foreign.connectionLost(error);
+    this.#session.foreign.connectionLost(error, willResume);
     if (restarting) this.ready.close();
     else this.#session.fail(error);
   }
