@@ -171,15 +171,11 @@ export function hideInJson(text: string, names: HiddenNames): string {
       JSON_HEAD.lastIndex = Math.max(head.index + 1, begin - (quoted === undefined ? 0 : 1));
       continue;
     }
-    const end = isNested
-      ? eachValue(text, begin, quote, (from, to) => {
-        clean += text.slice(kept, from) + names.hide(name, text.slice(from, to));
-        kept = to;
-      })
-      : scalar(text, begin, (from, to) => {
-        clean += text.slice(kept, from) + names.hide(name, text.slice(from, to));
-        kept = to;
-      });
+    const hide = (from: number, to: number) => {
+      clean += text.slice(kept, from) + names.hide(name, text.slice(from, to));
+      kept = to;
+    };
+    const end = isNested ? eachValue(text, begin, quote, hide) : scalar(text, begin, hide);
     JSON_HEAD.lastIndex = Math.max(end, head.index + 1);
   }
   return kept === 0 ? text : clean + text.slice(kept);

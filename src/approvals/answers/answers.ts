@@ -80,7 +80,7 @@ export function failClosedAnswer(
     case "userInput":
       return result({ answers: {} }, "decline");
     case "elicitation":
-      return result({ action: "decline", content: null, _meta: null }, "decline");
+      return unaccepted("decline");
     case "toolCall":
       return result(
         { success: false, contentItems: [{ type: "inputText", text: why }] },
@@ -214,7 +214,7 @@ function inWords(
     }, decision);
   }
   if (request.type === "elicitation") {
-    if (refused) return result({ action: decision, content: null, _meta: null }, decision);
+    if (refused) return unaccepted(decision);
     return acceptElicitation(
       request,
       undefined,
@@ -239,9 +239,12 @@ function answerElicitation(
   answer: ElicitationAnswer,
 ): WireAnswer | InvalidAnswer {
   const { action, content, persist } = answer;
-  return action === "accept"
-    ? acceptElicitation(request, content, persist)
-    : result({ action, content: null, _meta: null }, action);
+  return action === "accept" ? acceptElicitation(request, content, persist) : unaccepted(action);
+}
+
+/** What an MCP server asks for is not given. */
+function unaccepted(action: "decline" | "cancel"): WireAnswer {
+  return result({ action, content: null, _meta: null }, action);
 }
 
 function acceptElicitation(

@@ -36,16 +36,18 @@ export function isBareName(pattern: string): boolean {
 
 const AS_RULES = 'Write `approvals: { rules: [{ effect: "allow", … }] }`.';
 
-const KINDS = [
-  "command",
-  "fileChange",
-  "permissions",
-  "userInput",
-  "elicitation",
-  "toolCall",
-  "authTokenRefresh",
-  "attestation",
-] as const;
+/** What a question of each kind has that a rule can name, of `command cwd paths host tool mcpServer`. */
+const NAMED = {
+  command: "command cwd paths host",
+  fileChange: "paths",
+  permissions: "cwd paths host",
+  userInput: "",
+  elicitation: "host tool mcpServer",
+  toolCall: "tool",
+  authTokenRefresh: "",
+  attestation: "",
+} as const;
+const KINDS = Object.keys(NAMED) as (keyof typeof NAMED)[];
 
 /** A list with something in it, of what is not empty. */
 function some(of: Kind): Kind {
@@ -116,25 +118,13 @@ const RULE: Kind = object(
   }, { action: "effect", decision: "effect", path: "paths", commands: "command", tools: "tool" }),
 );
 
-/** What a question of each kind has that a rule can name, of `command cwd paths host tool mcpServer`. */
-const NAMED: Readonly<Record<(typeof KINDS)[number], string>> = {
-  command: "command cwd paths host",
-  fileChange: "paths",
-  permissions: "cwd paths host",
-  elicitation: "host tool mcpServer",
-  toolCall: "tool",
-  userInput: "",
-  authTokenRefresh: "",
-  attestation: "",
-};
-
 /** Why no question can match the rule, or `null`: nobody would be guarded by it, nor anything accepted. */
 function unmatched(
   given: Readonly<Record<string, unknown>>,
   path: string,
 ): ReturnType<Kind["misfit"]> {
   const { kind = KINDS, effect } = given as { kind?: string | string[]; effect: unknown };
-  const kinds = (typeof kind === "string" ? [kind] : kind) as (typeof KINDS)[number][];
+  const kinds = (typeof kind === "string" ? [kind] : kind) as typeof KINDS;
   const fields = ["command", "cwd", "paths", "host", "tool", "mcpServer"]
     .filter((field) => given[field] !== undefined);
   const fits = kinds.some((one) =>

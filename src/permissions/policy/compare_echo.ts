@@ -228,32 +228,29 @@ const REACH: ReadonlyMap<string, number> = new Map([
 
 function compareSandbox(asked: AskedPolicy, echo: JsonValue | undefined): PolicyMismatch[] {
   const { sandbox } = asked.policy;
-  const mismatch = (field: string, a: string, confirmed: string): PolicyMismatch[] => [
-    { field, asked: a, confirmed },
-  ];
   const type = stringOf(echo, "type");
   const told = REACH.get(sandbox.type) ?? Infinity;
   const does = type === null ? undefined : REACH.get(type);
   // A type of the caller's own that is not known here can be confirmed only by its own name.
   if (told === Infinity && type === sandbox.type) return [];
   if (does === undefined || does > told || told === Infinity) {
-    return mismatch("sandbox", sandbox.type, type ?? show(echo));
+    return [{ field: "sandbox", asked: sandbox.type, confirmed: type ?? show(echo) }];
   }
   const confirmed = echo as JsonObject;
   const found: PolicyMismatch[] = [];
+  const wide = (field: string, asked: string, confirmed: JsonValue | undefined) =>
+    found.push({ field: `sandbox.${field}`, asked, confirmed: show(confirmed) });
   if (does < 3 && reachesNetwork(confirmed) && !reachesNetwork(sandbox as unknown as JsonObject)) {
-    found.push(...mismatch("sandbox.networkAccess", "false", show(confirmed["networkAccess"])));
+    wide("networkAccess", "false", confirmed["networkAccess"]);
   }
   if (type === "workspaceWrite" && sandbox.type === "workspaceWrite") {
     const wider = widerRoots(asked, sandbox, confirmed["writableRoots"]);
     if (wider.length > 0) {
-      found.push(
-        ...mismatch("sandbox.writableRoots", show([...sandbox.writableRoots ?? []]), show(wider)),
-      );
+      wide("writableRoots", show([...sandbox.writableRoots ?? []]), wider);
     }
     for (const flag of ["excludeTmpdirEnvVar", "excludeSlashTmp"] as const) {
       if (sandbox[flag] === true && confirmed[flag] !== true) {
-        found.push(...mismatch(`sandbox.${flag}`, "true", show(confirmed[flag])));
+        wide(flag, "true", confirmed[flag]);
       }
     }
   }

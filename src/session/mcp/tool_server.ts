@@ -300,8 +300,12 @@ export function serveCall(
     arguments: call.arguments,
   };
   return new Promise((resolve) => {
+    const end = (result: JsonValue) => {
+      signal.removeEventListener("abort", stop);
+      resolve(result);
+    };
     const fail = (text: string) =>
-      resolve({ success: false, contentItems: [{ type: "inputText", text }] });
+      end({ success: false, contentItems: [{ type: "inputText", text }] });
     const stop = () => {
       core.approvals.resolvedElsewhere(rpcId, null);
       fail("The call was given up.");
@@ -309,14 +313,8 @@ export function serveCall(
     if (signal.aborted) return stop();
     signal.addEventListener("abort", stop, { once: true });
     core.approvals.handle({ rpcId, method: "item/tool/call", params, threadId: by }, {
-      respond: (result) => {
-        signal.removeEventListener("abort", stop);
-        resolve(result);
-      },
-      reject: (_code, text) => {
-        signal.removeEventListener("abort", stop);
-        fail(text);
-      },
+      respond: end,
+      reject: (_code, text) => fail(text),
     });
   });
 }

@@ -78,6 +78,8 @@ const TYPES: ReadonlySet<string> = new Set([
   "null",
 ]);
 
+const TUPLE = "tuples are not supported; use an object with a key for each part";
+
 /** What references may lead to. */
 const NAMED = /^#(\/(\$defs|definitions)\/[^/]+)?$/;
 
@@ -175,9 +177,7 @@ class Walk {
         sent[key] = this.#members(value, at);
         return;
       case "items":
-        sent[key] = Array.isArray(value)
-          ? this.#refuse(at, "tuples are not supported; use an object with a key for each part")
-          : this.node(value, at);
+        sent[key] = Array.isArray(value) ? this.#refuse(at, TUPLE) : this.node(value, at);
         return;
       case "anyOf":
       case "oneOf":
@@ -196,7 +196,7 @@ class Walk {
         if (schema["additionalProperties"] === undefined) this.report(at, "not supported");
         return;
       case "prefixItems":
-        this.report(at, "tuples are not supported; use an object with a key for each part");
+        this.report(at, TUPLE);
         return;
       case "allOf":
         this.report(at, "`allOf` is not supported; write the merged schema");

@@ -2,7 +2,11 @@
  * From a profile to the parameters of a thread: what is resolved, where it works, what is sent, and when it can be resumed.
  * @module
  */
-import { InvalidArgumentError, PolicyMismatchError } from "../../errors/mod.ts";
+import {
+  type ArgumentProblem,
+  InvalidArgumentError,
+  PolicyMismatchError,
+} from "../../errors/mod.ts";
 import {
   defined,
   isJsonObject,
@@ -192,20 +196,17 @@ export function readMode(told: JsonValue | undefined): SessionMode | null {
  * `remote` leaves both to the server, whose file system is another one.
  */
 export function workingDirectory(cwd: string, remote: boolean): string {
-  if (typeof cwd !== "string" || cwd.trim() === "") {
-    throw new InvalidArgumentError("cwd", {
-      argument: "cwd",
-      received: typeof cwd === "string" ? "an empty string" : kindOf(cwd),
-      accepts: "the path of a directory",
-    });
-  }
+  const refuse = (received: string, problem: Partial<ArgumentProblem> = {}): never => {
+    const accepts = "the path of a directory";
+    throw new InvalidArgumentError("cwd", { argument: "cwd", received, accepts, ...problem });
+  };
+  if (typeof cwd !== "string") return refuse(kindOf(cwd));
+  if (cwd.trim() === "") return refuse("an empty string");
   if (remote) return cwd;
   const rules = pathRules(platformName());
   const base = rules.isAbsolute(cwd) ? "" : currentDirectory();
   if (base === null) {
-    throw new InvalidArgumentError("cwd", {
-      argument: "cwd",
-      received: "a relative path",
+    return refuse("a relative path", {
       accepts:
         "an absolute path, since this script's own working directory does not exist any more",
     });
@@ -218,14 +219,10 @@ export function workingDirectory(cwd: string, remote: boolean): string {
     : rules.join(base, cwd).replace(/(?:\/\.)+(?=\/|$)/g, "") || "/";
   const kind = pathKind(absolute);
   if (kind === "directory" || kind === "unknown") return absolute;
-  throw new InvalidArgumentError("cwd", {
-    argument: "cwd",
-    received: kind === "missing" ? "a path that does not exist" : "the path of a file",
-    accepts: "the path of a directory",
-    sentence: `\`cwd\` must be a directory, but ${absolute} ${
-      kind === "missing" ? "does not exist" : "is none"
-    }`,
-  });
+  const [received, is] = kind === "missing"
+    ? ["a path that does not exist", "does not exist"]
+    : ["the path of a file", "is none"];
+  return refuse(received, { sentence: `\`cwd\` must be a directory, but ${absolute} ${is}` });
 }
 
 // Profiles with their defaults filled in, and one laid over another.

@@ -210,14 +210,11 @@ export class CheckpointStore {
 
   /** What was recorded before turns, the oldest first. */
   async turns(): Promise<TurnRecord[]> {
-    const records: TurnRecord[] = [];
-    for (const name of (await this.#fs.list(`${this.path}/turns`) ?? []).sort()) {
-      const value = await this.#object(`turns/${name}`);
-      const turnId = value === null ? null : stringOf(value, "turnId");
-      if (value === null || turnId === null) continue;
-      records.push({ name, turnId, tree: stringOf(value, "tree"), at: numberOf(value, "at") ?? 0 });
-    }
-    return records;
+    return (await this.#objects("turns")).flatMap(({ name, value }) => {
+      const turnId = stringOf(value, "turnId");
+      if (turnId === null) return [];
+      return [{ name, turnId, tree: stringOf(value, "tree"), at: numberOf(value, "at") ?? 0 }];
+    });
   }
 
   /** Says what was recorded before a turn. It is the newest one, also when the clock was set back. */
@@ -228,13 +225,8 @@ export class CheckpointStore {
   }
 
   /** Restores that were begun, by their names. */
-  async restores(): Promise<{ name: string; value: JsonObject }[]> {
-    const all: { name: string; value: JsonObject }[] = [];
-    for (const name of (await this.#fs.list(`${this.path}/restores`) ?? []).sort()) {
-      const value = await this.#object(`restores/${name}`);
-      if (value !== null) all.push({ name, value });
-    }
-    return all;
+  restores(): Promise<{ name: string; value: JsonObject }[]> {
+    return this.#objects("restores");
   }
 
   /** Writes down how far a restore is. */
@@ -365,6 +357,16 @@ export class CheckpointStore {
         throw error;
       }
     });
+  }
+
+  /** All that a folder holds, in the order of their names. */
+  async #objects(folder: string): Promise<{ name: string; value: JsonObject }[]> {
+    const all: { name: string; value: JsonObject }[] = [];
+    for (const name of (await this.#fs.list(`${this.path}/${folder}`) ?? []).sort()) {
+      const value = await this.#object(`${folder}/${name}`);
+      if (value !== null) all.push({ name, value });
+    }
+    return all;
   }
 
   async #object(name: string): Promise<JsonObject | null> {
