@@ -20,15 +20,15 @@ export type NextCursor = (page: JsonObject, cursor: string | null, grows: boolea
  */
 export function secondAgain(): NextCursor {
   let last: string | null = null;
+  let whole: string | undefined;
   return (page, cursor, grows) => {
     const next = stringOf(page, "nextCursor");
-    const stands = next === last && !grows;
+    const [moment, cut] = /^[\d-]+T[\d:]+(\.\d+)?Z/.exec(next ?? "") ?? [];
+    // Begun again, it would be told from its first thread on for ever.
+    if (next === last && !grows) whole = moment;
     last = next;
-    const again = next?.replace(
-      /^[\d-]+T[\d:]+(\.\d+)?Z/,
-      (moment, cut) => new Date(Date.parse(moment) + (cut ? 1 : 1000)).toISOString(),
-    );
-    if (again !== undefined && again !== next && !stands) return again;
-    return cursorAfter(page, cursor);
+    if (moment === undefined || moment === whole) return cursorAfter(page, cursor);
+    const after = new Date(Date.parse(moment) + (cut ? 1 : 1000)).toISOString();
+    return after + next!.slice(moment.length);
   };
 }

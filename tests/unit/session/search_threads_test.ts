@@ -83,6 +83,26 @@ for (const named of [true, false]) {
   });
 }
 
+test("a second of more threads than a page can have ends, and is whole where cursors name threads", async () => {
+  const times = [5_000, ...Array(250).fill(3_000), 1_000];
+  const hits = times.map((at, i) => ({ id: `t${500 - i}`, at }));
+  for (const named of [true, false]) {
+    const listed: string[] = [];
+    for (const sortKey of ["created_at", "updated_at"] as const) {
+      for await (const thread of listThreads(pagingCore(hits, named), { sortKey })) {
+        listed.push(thread.threadId);
+      }
+    }
+    const ids = new Set(listed);
+    assert.equal(listed.length, 2 * ids.size, "each of them once");
+    assert.equal(ids.size, named ? hits.length : 102);
+    let found = 0;
+    const { signal } = new AbortController();
+    for await (const _ of searchThreads(pagingCore(hits, named), "x", {}, signal)) found++;
+    assert.equal(found, named ? hits.length : 52);
+  }
+});
+
 test("a search ends where codex gives one cursor for ever, or one that is no time", async () => {
   for (const nextCursor of ["1970-01-01T00:00:05Z", "five"]) {
     let calls = 0;
