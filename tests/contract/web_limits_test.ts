@@ -8,10 +8,11 @@ import { createBridge } from "../../src/web/mod.ts";
 import { MemoryEventTail, MemorySessionOwners } from "../../src/web/cluster/session_owners.ts";
 import type { BridgeOptions } from "../../src/web/options.ts";
 import { MemorySessionStore, type StoredSession } from "../../src/web/store/session_store.ts";
+import type { WebSession } from "../../src/web/types.ts";
 import type { FakeTurn } from "../_fake_turn.ts";
-import { test } from "../_harness.ts";
+import { onDeno, test } from "../_harness.ts";
 import { SseClient } from "./web_sse_client.ts";
-import { inWorld } from "./web_world.ts";
+import { inWorld, ORIGIN } from "./web_world.ts";
 
 const isolation = "trusting" as const;
 const CWD = process.cwd();
@@ -288,6 +289,46 @@ test("a chat that is refused its first turn leaves no session behind, one that h
     await running.body?.cancel();
   });
 });
+
+// Deno's server cancels every answer itself.
+if (!onDeno) {
+  test("a reader that leaves before or while it is told has left, also where nobody cancels the answer", () => {
+    const bridge = { maxStreamsPerTenant: 1 };
+    return inWorld({ server: { onTurn: endless }, bridge }, async (world) => {
+      const id = await world.session("ann");
+      const routes: [route: string, body?: object][] = [
+        ["ag-ui", { threadId: "r", runId: "r", messages: [{ role: "user", content: "go" }] }],
+        ["chat", { id: "c", messages: [{ role: "user", parts: [{ type: "text", text: "go" }] }] }],
+        [`sessions/${id}/events`],
+        ["chat/c/stream"],
+      ];
+      for (const [route, body] of routes) {
+        for (const early of [true, false]) {
+          const left = new AbortController();
+          // As Next does it: an answer that comes too late is neither read nor cancelled.
+          const answer = world.bridge.fetch(
+            new Request(`${ORIGIN}/codex/${route}`, {
+              headers: { "x-tenant": "ann", "content-type": "application/json" },
+              ...(body === undefined ? {} : { method: "POST", body: JSON.stringify(body) }),
+              signal: left.signal,
+            }),
+          );
+          if (early) left.abort();
+          assert.equal((await answer).status, 200, route);
+          left.abort();
+          const sessions = async () => (await world.call("ann", "GET /sessions")).body.sessions;
+          const runs = async (): Promise<boolean> =>
+            (await sessions()).some((each: WebSession) => each.runningTurnId !== null);
+          if (route === "ag-ui") await until(async () => !await runs(), "the run is stopped");
+          if (route === "chat" && early) {
+            assert.ok(await runs());
+            await world.call("ann", "POST /chat/c/stop", {});
+          }
+        }
+      }
+    });
+  });
+}
 
 test("a chat is told to its end where sessions are let go of at once", () => {
   const onTurn = (turn: FakeTurn) => {

@@ -38,7 +38,7 @@ export class ChatRoutes {
     tenant: string,
     route: ChatRoute,
     body: () => Promise<unknown>,
-    again: Recheck | null,
+    again: Recheck,
   ): Promise<Response> {
     const adapter = this.#adapter;
     if (!("chatId" in route)) {
@@ -71,7 +71,7 @@ export class ChatRoutes {
   }
 
   /** Starts a turn and tells it. */
-  async #ask(tenant: string, request: ChatRequest, again: Recheck | null): Promise<Response> {
+  async #ask(tenant: string, request: ChatRequest, again: Recheck): Promise<Response> {
     const adapter = this.#adapter;
     const sessionId = await sessionOfChat(tenant, request.chatId);
     const place = placeOf(tenant, sessionId);
@@ -134,7 +134,7 @@ export class ChatRoutes {
   }
 
   /** Tells the running turn from its beginning. */
-  async #resume(tenant: string, sessionId: string, again: Recheck | null): Promise<Response> {
+  async #resume(tenant: string, sessionId: string, again: Recheck): Promise<Response> {
     const snapshot = await this.#adapter.readSession(tenant, sessionId);
     const { runningTurnId: turnId, threadId, turns, cursor, approvals } = snapshot;
     if (turnId === null) return nothing();
@@ -165,9 +165,8 @@ function nothing(): Response {
 
 function response(
   stream: ReadableStream<Uint8Array>,
-  again: Recheck | null,
+  again: Recheck,
   headers: Record<string, string>,
 ): Response {
-  const body = again === null ? stream : whileAllowed(stream, again, true);
-  return new Response(body, { headers: streamHeaders(headers) });
+  return new Response(whileAllowed(stream, again, true), { headers: streamHeaders(headers) });
 }

@@ -5,6 +5,7 @@
 import { roundNow } from "../../async.ts";
 import { checkArgument, text } from "../../check/mod.ts";
 import { WebError } from "../../errors/mod.ts";
+import { runtimeName } from "../../platform/mod.ts";
 import type { WebAdapter } from "../adapter.ts";
 import { ChatRoutes } from "../chat/chat_routes.ts";
 import { chatIdIn, sessionOfChat } from "../chat/check_chat.ts";
@@ -139,7 +140,9 @@ export class Handler {
     if (sessionId !== null && await this.#adapter.locate(tenant, sessionId) !== null) {
       throw changedElsewhere();
     }
-    return await this.#route({ tenant, route, request: withBody(request, body), url, again: null });
+    const allowed = () => Promise.resolve(true);
+    const again = { everyMs: Infinity, patienceMs: 0, allowed, signal: signalOf(request) };
+    return await this.#route({ tenant, route, request: withBody(request, body), url, again });
   }
 
   async #toNode(
@@ -186,7 +189,6 @@ export class Handler {
     if (!ended) this.#passing.add(gone);
     // It may have begun to end meanwhile.
     if (this.#adapter.state !== "open") gone.abort();
-    if (again === null) return response;
     return new Response(whileAllowed(response.body, again, breaks), response);
   }
 
@@ -216,6 +218,7 @@ export class Handler {
     return {
       everyMs: this.#options.reauthorizeMs ?? REAUTHORIZE_MS,
       patienceMs: AUTHORIZE_PATIENCE_MS,
+      signal: signalOf(request),
       allowed: async () => {
         const copy = new Request(url, { method: method === "HEAD" ? "HEAD" : "GET", headers });
         return await this.#options.authorize(copy) === tenant;
@@ -275,7 +278,7 @@ export class Handler {
     sessionId: string,
     request: Request,
     url: URL,
-    again: Recheck | null,
+    again: Recheck,
   ): Promise<Response> {
     // A browser that reconnects repeats the address and adds the header, which is newer.
     const after = request.headers.get("last-event-id") || url.searchParams.get("after") || null;
@@ -321,7 +324,7 @@ interface Call {
   route: Route;
   request: Request;
   url: URL;
-  again: Recheck | null;
+  again: Recheck;
 }
 
 /** What is known of a request. Throws `WebError` 400 for an address that is none, which some servers pass on. */
@@ -333,6 +336,11 @@ function factsOf(request: Request): AccessFacts {
       cause: error,
     });
   }
+}
+
+/** What aborts when the reader leaves. Deno's server cancels every answer itself, and warns of who reads the signal. */
+function signalOf(request: Request): AbortSignal | null {
+  return runtimeName() === "deno" ? null : request.signal;
 }
 
 /** A bridge that is closing says so to everybody; that is no failure to report. */

@@ -43,6 +43,7 @@ export function eventStream(
   options: EventStreamOptions,
 ): ReadableStream<Uint8Array> {
   const mayGo = options.again ? asking(options.again) : null;
+  whenGone(options.again?.signal, () => subscription.close());
   const later = async (
     controller: ReadableStreamDefaultController<Uint8Array>,
     bytes: Uint8Array | null,
@@ -105,6 +106,14 @@ export interface Recheck {
   allowed(): Promise<boolean>;
   /** Milliseconds that the answer may take: none in time is a no. */
   patienceMs: number;
+  /** Aborts when the reader has left. */
+  signal?: AbortSignal | null;
+}
+
+/** Some frameworks, such as Next, neither read nor cancel an answer whose reader left before it came. */
+function whenGone(signal: Recheck["signal"], leave: () => void): void {
+  if (signal?.aborted) leave();
+  else signal?.addEventListener("abort", leave, { once: true });
 }
 
 /** The question whether the reader may still be told; `true` at once when it was asked less than `everyMs` ago. */
@@ -129,7 +138,9 @@ export function whileAllowed(
   breaks = false,
 ): ReadableStream<Uint8Array> {
   const reader = stream.getReader();
+  const leave = () => reader.cancel().catch(() => {});
   const mayGo = asking(again);
+  whenGone(again.signal, leave);
   return new ReadableStream<Uint8Array>({
     async pull(controller): Promise<void> {
       const { done, value } = await reader.read().catch((error) => {
@@ -138,11 +149,11 @@ export function whileAllowed(
       });
       if (done) return controller.close();
       if (await mayGo()) return controller.enqueue(value!);
-      await reader.cancel().catch(() => {});
+      await leave();
       if (breaks) throw new Error("The reader is not allowed any more.");
       controller.close();
     },
-    cancel: () => reader.cancel().catch(() => {}),
+    cancel: leave,
   }, { highWaterMark: 0 });
 }
 

@@ -5,7 +5,7 @@ import { chatIdIn, checkChat, checkRun } from "../../../src/web/chat/check_chat.
 import { chatMessages, chatTeller, runTeller, toldTurn } from "../../../src/web/chat/told_turn.ts";
 import { SessionLog } from "../../../src/web/live/session_log.ts";
 import { EventSubscription } from "../../../src/web/live/subscription.ts";
-import { whileAllowed } from "../../../src/web/http/sse.ts";
+import { eventStream, whileAllowed } from "../../../src/web/http/sse.ts";
 import type { WebSnapshot } from "../../../src/web/types.ts";
 import { test } from "../../_harness.ts";
 
@@ -150,6 +150,24 @@ test("a stream that breaks ends for its reader as it may be taken", async () => 
     const read = new Response(whileAllowed(broken, again, breaks)).text();
     if (breaks) await assert.rejects(read, /reset/);
     else assert.equal(await read, "");
+  }
+});
+
+test("a stream that nobody reads any more is cancelled, though it never was by who answers", async () => {
+  for (const early of [true, false]) {
+    const left = new AbortController();
+    const cancelled = Promise.withResolvers<void>();
+    if (early) left.abort();
+    const allowed = () => Promise.resolve(true);
+    const again = { everyMs: Infinity, patienceMs: 1, allowed, signal: left.signal };
+    const stream = new ReadableStream<Uint8Array>({ cancel: () => cancelled.resolve() });
+    whileAllowed(stream, again, true);
+    left.abort();
+    await cancelled.promise;
+    const log = new SessionLog({ maxEvents: 100, maxBytes: 1e6 });
+    const subscription = new EventSubscription(log, null, () => {});
+    eventStream(subscription, { heartbeatMs: 60_000, retryMs: 1, again });
+    assert.ok(subscription.ended);
   }
 });
 
