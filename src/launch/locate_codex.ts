@@ -31,7 +31,7 @@ export interface LocateProbe {
   readonly arch: string;
   /** This script's working directory, which relative paths start from; `null` when it is not known. */
   readonly cwd: string | null;
-  /** Where packages are looked for, and upwards from there: the working directory, the script's directory. */
+  /** Where packages are looked for, and upwards from there: the script's directory, the working directory. */
   readonly startDirectories: readonly string[];
   /** A variable, or `undefined` when it is not set or may not be read. */
   env(name: string): string | undefined;
@@ -326,7 +326,9 @@ function scriptProbe(): LocateProbe {
   const platform = platformName();
   const script = scriptPath();
   const cwd = currentDirectory();
-  const starts = [cwd, script === null ? null : pathRules(platform).dirname(script)];
+  // npm links global programs. What the script brings comes first: the working directory may be anybody's repository.
+  const scripts = script === null ? [] : [realPath(script) ?? script, script];
+  const starts = [...scripts.map(pathRules(platform).dirname), cwd];
   return {
     platform,
     arch: archName(),

@@ -350,6 +350,37 @@ async function freed<T>(resume: () => Promise<T>): Promise<T> {
   }
 }
 
+test("the codex that a linked script brings is taken before that of the working directory", async () => {
+  await using dir = await tempDir();
+  const at = (...names: string[]) => join(dir.path, ...names);
+  const codexIn = async (place: string) => {
+    const root = at(place, "node_modules", "@openai", "codex");
+    await mkdir(join(root, "bin"), { recursive: true });
+    await writeFile(join(root, "package.json"), "{}");
+    await writeFile(join(root, "bin", "codex.js"), "", { mode: 0o755 });
+    return join(root, "bin", "codex.js");
+  };
+  const [brought, found] = [await codexIn("tool"), await codexIn("repository")];
+  const from = JSON.stringify(new URL("../../src/launch/locate_codex.ts", import.meta.url));
+  await mkdir(at("bin"));
+  await writeFile(
+    at("tool", "main.mjs"),
+    `import { locateCodex } from ${from};\nconsole.log(locateCodex().command);\n`,
+  );
+  await symlink(at("tool", "main.mjs"), at("bin", "tool"));
+  await copyFile(at("tool", "main.mjs"), at("bin", "other.mjs"));
+  const take = async (script: string) => {
+    const args = [...(onDeno ? ["run", "-A", "--no-check"] : []), at("bin", script)];
+    const options = {
+      cwd: at("repository"),
+      env: { ...process.env, CODEX_PATH: "", PATH: at("bin") },
+    };
+    const { stdout } = await promisify(execFile)(process.execPath, args, options);
+    return stdout.trim();
+  };
+  assert.deepEqual([await take("tool"), await take("other.mjs")], [brought, found]);
+});
+
 test("the launcher's text is read for the test above", async () => {
   const launcher = join(
     await codexLauncherPath(),
