@@ -4,7 +4,17 @@
  */
 
 import { delay } from "./async.ts";
-import { callback, having, type Kind, kind, list, required } from "./check/mod.ts";
+import {
+  callback,
+  checkArgument,
+  checkOptions,
+  having,
+  type Kind,
+  kind,
+  list,
+  required,
+  shape,
+} from "./check/mod.ts";
 import { CodexError, messageOf } from "./errors/mod.ts";
 import { type JsonValue, memberOf } from "./json.ts";
 import { redactText } from "./redact.ts";
@@ -145,8 +155,23 @@ export async function commitValue(
     memberOf((await kv.get(key)).value as JsonValue, "write") === write;
 }
 
-/** A database. */
-export const kvKind: Kind = required(
+/** A database of the caller's and the first parts of the keys in it, by default `first`. Throws `InvalidArgumentError` for what is none. */
+export function takeKv(
+  where: string,
+  kv: KvDatabase,
+  options: KvOptions,
+  first: string,
+): { kv: KvDatabase; prefix: KvKey } {
+  checkArgument(where, "kv", kv, KV);
+  checkOptions(where, options, OPTIONS);
+  return { kv: patientKv(kv), prefix: [...options.prefix ?? [first]] };
+}
+
+interface KvOptions {
+  readonly prefix?: KvKey;
+}
+
+const KV: Kind = required(
   having("a key-value database { get, list, atomic }, such as Deno.openKv() gives", {
     get: required(callback),
     list: required(callback),
@@ -154,5 +179,6 @@ export const kvKind: Kind = required(
   }),
 );
 
-/** The first parts of keys. */
-export const kvPrefixKind: Kind = list(kind("a string or a number", ["string", "number"]));
+const OPTIONS = shape<KvOptions>({
+  prefix: list(kind("a string or a number", ["string", "number"])),
+});

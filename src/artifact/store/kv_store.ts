@@ -13,15 +13,7 @@
  * @module
  */
 import { isJsonObject, joinBytes } from "../../json.ts";
-import { checkArgument, checkOptions, shape } from "../../check/mod.ts";
-import {
-  commitValue,
-  type KvDatabase,
-  type KvKey,
-  kvKind,
-  kvPrefixKind,
-  patientKv,
-} from "../../kv.ts";
+import { commitValue, type KvDatabase, type KvKey, takeKv } from "../../kv.ts";
 import {
   type ArtifactChange,
   checkLoad,
@@ -89,14 +81,12 @@ export class KvArtifactStore implements ArtifactStore {
 
   /** Creates a store on an open database. */
   constructor(kv: KvDatabase, options: KvArtifactStoreOptions = {}) {
-    checkArgument("KvArtifactStore", "kv", kv, kvKind);
-    checkOptions(
+    ({ kv: this.#kv, prefix: this.#prefix } = takeKv(
       "KvArtifactStore",
+      kv,
       options,
-      shape<KvArtifactStoreOptions>({ prefix: kvPrefixKind }),
-    );
-    this.#kv = patientKv(kv);
-    this.#prefix = [...options.prefix ?? ["codex-artifacts"]];
+      "codex-artifacts",
+    ));
   }
 
   /** The current version, or `null` when there is none. */

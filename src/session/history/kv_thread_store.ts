@@ -8,17 +8,9 @@
  * ```
  * @module
  */
-import { checkArgument, checkOptions, shape } from "../../check/mod.ts";
 import { messageOf, ThreadInUseError } from "../../errors/mod.ts";
 import { isJsonObject } from "../../json.ts";
-import {
-  commitValue,
-  type KvDatabase,
-  type KvKey,
-  kvKind,
-  kvPrefixKind,
-  patientKv,
-} from "../../kv.ts";
+import { commitValue, type KvDatabase, type KvKey, takeKv } from "../../kv.ts";
 import {
   checkAppend,
   checkThreadName,
@@ -53,10 +45,12 @@ export class KvThreadStore implements ThreadStore {
 
   /** Creates a store on an open database. */
   constructor(kv: KvDatabase, options: KvThreadStoreOptions = {}) {
-    checkArgument("KvThreadStore", "kv", kv, kvKind);
-    checkOptions("KvThreadStore", options, shape<KvThreadStoreOptions>({ prefix: kvPrefixKind }));
-    this.#kv = patientKv(kv);
-    this.#prefix = [...options.prefix ?? ["codex-threads"]];
+    ({ kv: this.#kv, prefix: this.#prefix } = takeKv(
+      "KvThreadStore",
+      kv,
+      options,
+      "codex-threads",
+    ));
   }
 
   /** The lines of a thread, or `null` when none are stored. */

@@ -5,7 +5,6 @@
 import {
   checkArgument,
   checkArguments,
-  checkOptions,
   count,
   list,
   milliseconds,
@@ -17,7 +16,7 @@ import {
   text,
 } from "../../check/mod.ts";
 import { isJsonObject } from "../../json.ts";
-import { type KvDatabase, type KvKey, kvKind, kvPrefixKind, patientKv } from "../../kv.ts";
+import { type KvDatabase, type KvKey, takeKv } from "../../kv.ts";
 
 /** Who has a session. */
 export interface SessionClaim {
@@ -143,14 +142,7 @@ export class KvSessionOwners implements SessionOwners {
 
   /** Creates it on an open database. */
   constructor(kv: KvDatabase, options: KvSessionOwnersOptions = {}) {
-    checkArgument("KvSessionOwners", "kv", kv, kvKind);
-    checkOptions(
-      "KvSessionOwners",
-      options,
-      shape<KvSessionOwnersOptions>({ prefix: kvPrefixKind }),
-    );
-    this.#kv = patientKv(kv);
-    this.#prefix = [...options.prefix ?? ["codex-web"]];
+    ({ kv: this.#kv, prefix: this.#prefix } = takeKv("KvSessionOwners", kv, options, "codex-web"));
   }
 
   /** Takes the session unless another node has it. */

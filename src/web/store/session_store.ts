@@ -4,7 +4,6 @@
  */
 import {
   checkArgument,
-  checkOptions,
   count,
   date,
   either,
@@ -17,14 +16,7 @@ import {
   text,
 } from "../../check/mod.ts";
 import { isJsonObject } from "../../json.ts";
-import {
-  commitValue,
-  type KvDatabase,
-  type KvKey,
-  kvKind,
-  kvPrefixKind,
-  patientKv,
-} from "../../kv.ts";
+import { commitValue, type KvDatabase, type KvKey, takeKv } from "../../kv.ts";
 
 /** What is remembered of a session. */
 export interface StoredSession {
@@ -187,10 +179,7 @@ export class KvSessionStore implements SessionStore {
 
   /** Creates a store on an open database. */
   constructor(kv: KvDatabase, options: KvSessionStoreOptions = {}) {
-    checkArgument("KvSessionStore", "kv", kv, kvKind);
-    checkOptions("KvSessionStore", options, shape<KvSessionStoreOptions>({ prefix: kvPrefixKind }));
-    this.#kv = patientKv(kv);
-    this.#prefix = [...options.prefix ?? ["codex-web"]];
+    ({ kv: this.#kv, prefix: this.#prefix } = takeKv("KvSessionStore", kv, options, "codex-web"));
   }
 
   /** The session with this id, or `null`. */
