@@ -88,8 +88,8 @@ export interface RunProfile {
    * What the agent's commands may read: all that this script may, or only `cwd`, the writable roots, the attachments and
    * what programs need to run. `"workspace"` leaves out shared temporary directories and codex's memories of other threads
    * too, and the apps of the login's account and all plugins, unless `config` has `"features.apps": true` or
-   * `"features.plugins": true`. It needs codex 0.145; an older one, or a sandbox without limits, is refused with `PolicyError`.
-   * Default `"all"`.
+   * `"features.plugins": true`, and a web search that codex's configuration has live. It needs codex 0.145; an older one, or a
+   * sandbox without limits, is refused with `PolicyError`. Default `"all"`.
    */
   reads?: "all" | "workspace";
   /** Consent to anything but read-only. Default `false`. */
@@ -158,7 +158,8 @@ export interface RunProfile {
   networkAccess?: boolean;
   /**
    * Whether the model may search the web: not at all, in the provider's index, or live, which needs
-   * `allowPrivilegedEscalation` and on Deno `--allow-net`. Default: codex's own.
+   * `allowPrivilegedEscalation` and on Deno `--allow-net`. Default: what codex's configuration says, where that is live too;
+   * with `reads: "workspace"` in the index then.
    */
   webSearch?: "off" | "cached" | "live";
   /** Codex settings of this thread, dotted or nested keys. Default none. */

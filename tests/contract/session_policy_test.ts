@@ -328,6 +328,33 @@ test("a session that reads its workspace only has no tools of the login's accoun
     }
   }));
 
+test("a session that reads its workspace only searches the web live where it says so itself", async () => {
+  const live = { web_search: "live" };
+  const rows = [
+    [live, "all", undefined, undefined],
+    [live, "workspace", undefined, "cached"],
+    [live, "workspace", "live", "live"],
+    [{ features: { web_search_request: true } }, "workspace", undefined, "cached"],
+    [{ features: { web_search: true } }, "workspace", undefined, "cached"],
+    [
+      { web_search: "disabled", features: { web_search: true } },
+      "workspace",
+      undefined,
+      undefined,
+    ],
+    [{}, "workspace", undefined, undefined],
+  ] as const;
+  for (const [config, reads, webSearch, expected] of rows) {
+    const methods = { "config/read": () => ({ config }) };
+    await onFake({ server: { methods } }, async ({ client, server, cwd }) => {
+      const profile = { cwd, reads, allowPrivilegedEscalation: true };
+      await client.startSession(webSearch ? { ...profile, webSearch } : profile).catch(() => {});
+      const sent = server().received.findLast(({ method }) => method === "thread/start")!;
+      assert.equal(sent.params.config["web_search"], expected, JSON.stringify([config, reads]));
+    });
+  }
+});
+
 test("no hook of the user's answers codex's questions; what the script gave codex and an administrator's stay", () => {
   const hook = (key: string, rest: object) => ({
     key,

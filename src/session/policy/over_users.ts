@@ -17,18 +17,34 @@ export async function overUsers(
   goals: boolean,
   guarded: boolean,
 ): Promise<JsonObject> {
+  const reading = usersConfig(core, cwd);
+  const [users, here] = await Promise.all([
+    reading,
+    approvalPolicy === "never" ? {} : answeredHere(core, cwd, config, guarded, reading),
+  ]);
   const apart: JsonObject = reads === "all" ? {} : {
     // What the login's account is connected to, such as its mail, is read by tools that nobody is asked about; of the two
     // names codex takes the older one. Of the account's plugins it starts programs.
     "features.apps": false,
     "features.connectors": config["features.apps"] ?? false,
     "features.plugins": false,
+    ...(searchesLive(users) ? { web_search: "cached" } : {}),
   };
-  const here = approvalPolicy === "never" ? {} : await answeredHere(core, cwd, config, guarded);
   const held = { ...apart, ...config, ...here };
   return supports(core.server.version, "profilesWin")
-    ? await overProfile(core, cwd, { ...held, "features.goals": goals })
+    ? overProfile(users, { ...held, "features.goals": goals })
     : held;
+}
+
+/** Codex's own configuration for a directory, of all its layers. */
+async function usersConfig(core: RuntimeCore, cwd: string): Promise<JsonObject> {
+  return objectOf(await core.callNow("config/read", { cwd }), "config") ?? {};
+}
+
+/** Whether it has the model search the live web, also by the older names. */
+function searchesLive({ web_search: mode, features }: JsonObject): boolean {
+  const older = memberOf(features, "web_search_request") ?? memberOf(features, "web_search");
+  return (mode ?? (older === true ? "live" : null)) === "live";
 }
 
 /** The settings by which codex's questions come to this client, whoever else the user's configuration has answer them. */
@@ -37,14 +53,12 @@ async function answeredHere(
   cwd: string,
   own: JsonObject,
   guarded: boolean,
+  reading: Promise<JsonObject>,
 ): Promise<JsonObject> {
-  const [hooks, read] = await Promise.all([
-    withoutAnsweringHooks(core, cwd, own),
-    core.callNow("config/read", { cwd }),
-  ]);
+  const [hooks, users] = await Promise.all([withoutAnsweringHooks(core, cwd, own), reading]);
   const held: JsonObject = { ...hooks };
   for (const table of ["mcp_servers", "apps", "plugins"]) {
-    const told = asking(objectOf(read, "config", table), objectOf(own, table), guarded);
+    const told = asking(objectOf(users, table), objectOf(own, table), guarded);
     if (told === null) continue;
     // An older codex takes the settings of plugins from the user's configuration only.
     if (table === "plugins" && !supports(core.server.version, "pluginsInThreads")) {
@@ -106,13 +120,8 @@ function asking(
  * A thread's settings, also as those of the profile that the user's configuration chooses: codex lets that win (0.104 to 0.130).
  * Only what a profile can hold.
  */
-async function overProfile(
-  core: RuntimeCore,
-  cwd: string,
-  config: JsonObject,
-): Promise<JsonObject> {
-  const profile = config["profile"] ??
-    memberOf(await core.callNow("config/read", { cwd }), "config", "profile");
+function overProfile(users: JsonObject, config: JsonObject): JsonObject {
+  const profile = config["profile"] ?? users["profile"];
   if (typeof profile !== "string") return config;
   const own: JsonObject = { features: {} };
   for (const [key, value] of Object.entries(config)) {
@@ -125,7 +134,9 @@ async function overProfile(
 
 /** Rejects a prompt that asks in a session that did not: its thread has those hooks and reviewers. */
 export async function refuseOtherAnswers(core: RuntimeCore, cwd: string): Promise<void> {
-  if (Object.keys(await answeredHere(core, cwd, {}, false)).length === 0) return;
+  if (Object.keys(await answeredHere(core, cwd, {}, false, usersConfig(core, cwd))).length === 0) {
+    return;
+  }
   throw new PolicyError(
     "A hook (`PermissionRequest`) or a reviewer of apps, which the user's configuration names, would answer codex's questions in " +
       "your place. Give the session the approval policy or the hooks from its start, which leaves them out.",
