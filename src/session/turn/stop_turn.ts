@@ -95,6 +95,8 @@ async function interrupt(
       if (!(error instanceof RpcError || error instanceof RequestTimeoutError)) {
         // The end of the connection, and of the turn with it where the server does not work on.
         if (!await reconnected(core, threadId)) return true;
+        // Or its prompt has been told that it is lost: an old server would interrupt whichever turn is next.
+        stopped = await clock.within(ended, 0, false);
         deadline = clock.now() + limits.patience;
         continue;
       }

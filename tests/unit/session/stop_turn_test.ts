@@ -161,6 +161,22 @@ test("a turn whose end was lost has stopped when the server says that it works o
   assert.equal(await played(undefined, refusal).stop(), false);
 });
 
+test("a turn that ended with its connection is not interrupted on the next one", async () => {
+  // Codex 0.145 would interrupt the turn after it.
+  const it = stage(
+    (method, _n, { end }) => {
+      if (method === "turn/interrupt") throw new ConnectionClosedError("gone");
+      end();
+      return {};
+    },
+    "0.145.0",
+    true,
+  );
+  it.begin();
+  assert.equal(await it.stop(), true);
+  assert.deepEqual(it.called, ["turn/interrupt", "thread/read"]);
+});
+
 test("the end of the connection is the end of the turn", async () => {
   const it = stage(() => {
     throw new ConnectionClosedError("gone");
