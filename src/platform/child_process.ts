@@ -110,14 +110,14 @@ export function startFailure(
 
 // Waiting for the rest of a pipe, without trusting that it ends.
 
-/** What a drain looks at. */
-export interface DrainSource {
-  /** How many chunks have come so far. */
-  count(): number;
-  /** Whether all pipes have ended. */
-  ended(): boolean;
-  /** Settles when all pipes have ended. */
-  whenEnded: Promise<void>;
+/** A pipe of a process that is read. */
+export interface ReadPipe {
+  /** Chunks so far. */
+  readonly count: number;
+  /** No more chunks will come. */
+  readonly done: boolean;
+  /** Settles when it has ended. */
+  readonly ended: Promise<void>;
 }
 
 const ROUND_MS = 15;
@@ -128,13 +128,18 @@ const QUIET_ROUNDS = 3;
  * Waits until the pipes end, fall silent, or `limitMs` is over. A grandchild that holds a pipe open
  * must not hold the caller, and what a dead process left in its pipe must not be lost.
  */
-export async function drain(source: DrainSource, limitMs: number): Promise<void> {
+export async function drain(pipes: readonly ReadPipe[], limitMs: number): Promise<void> {
   const started = performance.now();
+  const count = () => pipes.reduce((sum, pipe) => sum + pipe.count, 0);
+  const ended = Promise.all(pipes.map((pipe) => pipe.ended));
   let quiet = 0;
-  let seen = source.count();
-  while (!source.ended() && quiet < QUIET_ROUNDS && performance.now() - started < limitMs) {
-    await settlesWithin(source.whenEnded, ROUND_MS);
-    const now = source.count();
+  let seen = count();
+  while (
+    !pipes.every((pipe) => pipe.done) && quiet < QUIET_ROUNDS &&
+    performance.now() - started < limitMs
+  ) {
+    await settlesWithin(ended, ROUND_MS);
+    const now = count();
     quiet = now === seen ? quiet + 1 : 0;
     seen = now;
   }

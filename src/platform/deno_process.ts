@@ -10,6 +10,7 @@ import {
   type EndSignal,
   type KillOptions,
   type ProcessSpec,
+  type ReadPipe,
   type ReleaseOptions,
   startFailure,
 } from "./child_process.ts";
@@ -171,11 +172,7 @@ class DenoProcess implements ChildProcess {
     // Unread streams must be cancelled too, or their pipes stay open.
     if (!this.#child.stdout.locked) await this.#child.stdout.cancel().catch(() => {});
     if (!this.#child.stderr.locked) await this.#child.stderr.cancel().catch(() => {});
-    await drain({
-      count: () => this.#pipes.reduce((sum, pipe) => sum + pipe.count, 0),
-      ended: () => this.#pipes.every((pipe) => pipe.done),
-      whenEnded: Promise.all(this.#pipes.map((pipe) => pipe.ended)).then(() => {}),
-    }, drainMs);
+    await drain(this.#pipes, drainMs);
     await Promise.all(this.#pipes.map((pipe) => pipe.cancel()));
   }
 
@@ -198,7 +195,7 @@ class DenoProcess implements ChildProcess {
 }
 
 /** Reads one pipe to its end, whoever holds the other one. */
-class Pipe {
+class Pipe implements ReadPipe {
   /** Chunks delivered so far. */
   count = 0;
   /** No more chunks will come. */

@@ -9,6 +9,7 @@ import {
   type EndSignal,
   type KillOptions,
   type ProcessSpec,
+  type ReadPipe,
   type ReleaseOptions,
   startFailure,
 } from "./child_process.ts";
@@ -192,12 +193,7 @@ class NodeProcessChild implements ChildProcess {
   async #release(drainMs: number): Promise<void> {
     await this.exited;
     this.closeStdin();
-    const outlets = [this.#stdout, this.#stderr];
-    await drain({
-      count: () => outlets.reduce((sum, outlet) => sum + outlet.count, 0),
-      ended: () => outlets.every((outlet) => outlet.done),
-      whenEnded: Promise.all(outlets.map((outlet) => outlet.ended)).then(() => {}),
-    }, drainMs);
+    await drain([this.#stdout, this.#stderr], drainMs);
     for (const stream of this.#streams()) stream.destroy();
   }
 
@@ -223,7 +219,7 @@ const BACKLOG_BYTES = 1 << 20;
  * Reads one pipe from the start. When a process ends, Node and Bun throw away what is in a pipe that nobody
  * listens to, so what comes before the listener is kept here.
  */
-class Outlet {
+class Outlet implements ReadPipe {
   /** Chunks so far. */
   count = 0;
   /** No more chunks will come. */

@@ -237,13 +237,17 @@ test("loaderVariables() reads which variables Deno refused to pass on", () => {
 test("drain() waits while chunks come, and no longer than the limit", async () => {
   const run = async (chunks: number, options: { ends?: boolean; limitMs?: number } = {}) => {
     let asked = 0;
-    const source = {
-      count: () => Math.min(asked++, chunks),
-      ended: () => options.ends === true && asked > chunks,
-      whenEnded: new Promise<void>(() => {}),
+    const pipe = {
+      get count() {
+        return Math.min(asked++, chunks);
+      },
+      get done() {
+        return options.ends === true && asked > chunks;
+      },
+      ended: new Promise<void>(() => {}),
     };
     const started = performance.now();
-    await drain(source, options.limitMs ?? 5000);
+    await drain([pipe], options.limitMs ?? 5000);
     return { asked, ms: performance.now() - started };
   };
   // The first look, one for each chunk, and three that find nothing new.
