@@ -100,15 +100,16 @@ for (const how of ["exit", "end"]) {
 }
 
 // Codex up to 0.145 ends its commands when its stdin ends, and ends without them at SIGTERM.
-const TIDIES = ["sh", "-c", 'echo up; while read line; do :; done; echo tidied > "$LEFT"'];
+const LADDER = "trap 'echo term >> \"$LEFT\"; exit' TERM; echo up; while read line; do :; done; " +
+  'n=0; while [ $n -lt 9999 ]; do n=$((n + 1)); done; echo end >> "$LEFT"; while :; do sleep 60; done';
 
 for (const how of ["exit", "end"]) {
-  test(`a script that ends by ${how} ends the stdin of its process first`, async () => {
+  test(`a script that ends by ${how} ends the stdin of its process, and then asks it to end`, async () => {
     await using dir = await tempDir();
     const left = join(dir.path, "left");
-    const { pid } = await run([how, ...TIDIES], { LEFT: left });
+    const { pid } = await run([how, "sh", "-c", LADDER], { LEFT: left });
     await whenGone(pid);
-    assert.equal(await readFile(left, "utf8"), "tidied\n");
+    assert.equal(await readFile(left, "utf8"), "end\nterm\n");
   });
 }
 
