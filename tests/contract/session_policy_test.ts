@@ -469,6 +469,11 @@ test("tools that the user has approved for ever are asked about where hooks or r
       }],
       [{
         approvalPolicy: "untrusted",
+        config: { apps: { _default: { approvals_reviewer: "guardian_subagent" } } },
+        allowPrivilegedEscalation: true,
+      }, { apps: { _default: { approvals_reviewer: "guardian_subagent" } } }],
+      [{
+        approvalPolicy: "untrusted",
         approvals: { rules: [{ effect: "deny", tool: "wipe" }] },
       }, asking],
     ] as const;

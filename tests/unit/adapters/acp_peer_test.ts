@@ -71,7 +71,12 @@ test("whoever calls with a message that is too large is told, and goes on", asyn
   const answer = async () => JSON.parse(new TextDecoder().decode((await lines.read()).value));
   const write = (text: string) => writer.write(new TextEncoder().encode(text));
   const megabyte = new Uint8Array(1 << 20).fill(65);
-  for (const [id, begin] of [[7, '{"jsonrpc":"2.0","id":7,"method":"m",'], [null, "{"]] as const) {
+  const begins = [
+    [7, '{"jsonrpc":"2.0","id":7,"method":"m",'],
+    // An answer, whose name is one of the agent's.
+    [null, '{"jsonrpc":"2.0","id":3,'],
+  ] as const;
+  for (const [id, begin] of begins) {
     await write(`${begin}"params":{"data":"`);
     for (let sent = 0; sent < 64; sent++) await writer.write(megabyte);
     await write('"}}\n');

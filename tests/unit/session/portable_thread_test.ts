@@ -308,9 +308,19 @@ test("lines that a crash or a full disk has cut are stored and put back as they 
   await (await it.open(it.memory)).flush();
   rmSync(it.path);
   const home = it.path.slice(0, -it.file.length - 1);
-  const core = { config: {}, server: { version: "0.169.0", codexHome: home } };
-  await new PortableThread(core as never, it.memory, "resumeSession", ID).materialise(ID);
+  const core = {
+    config: {},
+    server: { version: "0.169.0", codexHome: home },
+    callNow: () => Promise.resolve({ thread: it.thread }),
+  };
+  const back = new PortableThread(core as never, it.memory, "resumeSession", ID);
+  await back.materialise(ID);
   assert.deepEqual(readFileSync(it.path), content);
+  writeFileSync(it.path, Buffer.concat([content, encode(lines(line(2)))]));
+  const before = await storedIn(it.memory);
+  back.touch();
+  await back.flush();
+  assert.deepEqual(await storedIn(it.memory), [...before, line(2)]);
 });
 
 test("a turn of which codex could not write the end is not taken for stored", async () => {
