@@ -120,7 +120,8 @@ export class PromptRunStream<Output = unknown>
   }
 
   /**
-   * {@linkcode text} as the answer of a fetch handler: `text/plain`, streamed. A client that goes away interrupts the turn; a
+   * {@linkcode text} as the answer of a fetch handler: `text/plain`, streamed. A client that goes away interrupts the turn; for
+   * one that goes before the turn has begun, whose answer Next does not even cancel, give `askStream` the request's `signal`. A
    * turn that fails breaks the answer off, so that a part never passes for the whole.
    *
    * ```ts ignore
