@@ -17,7 +17,7 @@ import {
 import { codexNotFound, locateCodex, type LocatedCodex } from "./locate_codex.ts";
 
 export { locateCodex } from "./locate_codex.ts";
-export { dotenvIsDirect } from "./settings.ts";
+export { dotenvIsDirect, homeUnknown } from "./settings.ts";
 
 /** Options of {@linkcode codexTransport}. */
 export interface CodexProcessOptions {

@@ -3,7 +3,7 @@
  * hold secrets go another way, since every user of a machine reads the command lines of all its processes.
  * @module
  */
-import { PermissionDeniedError, PolicyError } from "../errors/mod.ts";
+import { type CodexError, PermissionDeniedError, PolicyError, SpawnError } from "../errors/mod.ts";
 import { isJsonObject, type JsonValue } from "../json.ts";
 import { isSecretName, redactText } from "../redact.ts";
 import { canReadEnv, mergeEnv, nameInEnv, platformName, readEnv } from "../platform/mod.ts";
@@ -318,4 +318,14 @@ export function dotenvIsDirect(text: string): boolean {
 
 function scriptEnv(): EnvSource {
   return { platform: platformName(), get: readEnv, mayRead: canReadEnv };
+}
+
+/** Why the user's codex home is not known: this script may not look, or services such as those of systemd have no HOME. */
+export function homeUnknown(what: string): CodexError {
+  const names = ["CODEX_HOME", platformName() === "win32" ? "USERPROFILE" : "HOME"];
+  return names.every(canReadEnv)
+    ? new SpawnError(`${what} needs a home of codex's: set ${names.join(" or ")}.`, {
+      data: { reason: "home" },
+    })
+    : new PermissionDeniedError(what, [`--allow-env=${names.join(",")}`]);
 }

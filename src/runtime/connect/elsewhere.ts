@@ -2,9 +2,10 @@
  * The way to a codex that this library does not start itself: one that runs already, or one that a command reaches.
  * @module
  */
-import { InvalidArgumentError, PermissionDeniedError } from "../../errors/mod.ts";
+import { InvalidArgumentError } from "../../errors/mod.ts";
 import { codexHomeIn, pathRules, platformName, readEnv } from "../../platform/mod.ts";
 import { commandTransport } from "../../launch/command.ts";
+import { homeUnknown } from "../../launch/mod.ts";
 import type { TransportFactory } from "../../transport/mod.ts";
 import { unixTransport } from "../../transport/unix.ts";
 import { webSocketTransport } from "../../transport/websocket.ts";
@@ -35,11 +36,7 @@ export function elsewhere(
 function daemonSocket(codexHome: string | undefined): string {
   const rules = pathRules(platformName());
   const home = codexHome ?? codexHomeIn(platformName(), readEnv);
-  if (home === undefined) {
-    throw new PermissionDeniedError("Finding codex's daemon without `codexHome`", [
-      `--allow-env=CODEX_HOME,${platformName() === "win32" ? "USERPROFILE" : "HOME"}`,
-    ]);
-  }
+  if (home === undefined) throw homeUnknown("Finding codex's daemon without `codexHome`");
   return rules.join(home, "app-server-control", "app-server-control.sock");
 }
 

@@ -36,6 +36,7 @@ import {
   runtimeName,
   type TreeFiles,
 } from "../../platform/mod.ts";
+import { homeUnknown } from "../../launch/mod.ts";
 import type { RuntimeConfig } from "../config.ts";
 import { codexEnv } from "../defaults.ts";
 import { configuredHome } from "../diagnose/evidence.ts";
@@ -69,11 +70,7 @@ export interface HermeticHome {
 /** The user's places for a configuration. Rejects with the flags that are missing. */
 export function userPlace(config: RuntimeConfig): UserPlace {
   const codexHome = configuredHome(config);
-  if (codexHome === null) {
-    throw new PermissionDeniedError('`isolation: "hermetic"`, which looks for the login,', [
-      "--allow-env=CODEX_HOME,HOME",
-    ]);
-  }
+  if (codexHome === null) throw homeUnknown('`isolation: "hermetic"`, which looks for the login,');
   return { codexHome, home: codexEnv(config, "HOME") ?? null };
 }
 

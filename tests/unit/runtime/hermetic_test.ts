@@ -11,6 +11,7 @@ import {
   readOwner,
   storeIn,
   thisOwner,
+  userPlace,
 } from "../../../src/runtime/hermetic/home.ts";
 import { settingsIn } from "../../../src/runtime/hermetic/left_out.ts";
 import { onDeno, test } from "../../_harness.ts";
@@ -154,6 +155,13 @@ test("a config.toml says where logins are kept", () => {
   for (const none of [null, "", '# cli_auth_credentials_store = "keyring"']) {
     assert.equal(storeIn(none), null);
   }
+});
+
+test("no flags are asked for where there is no home, as in a service of systemd", () => {
+  assert.throws(() => userPlace({ env: { inherit: [] } }), {
+    code: "spawn",
+    message: /needs a home of codex's: set CODEX_HOME or (?:HOME|USERPROFILE)\.$/,
+  });
 });
 
 test("codex lives in its home, its commands in the user's, and what the script set stays", () => {
