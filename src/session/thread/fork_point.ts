@@ -3,9 +3,9 @@
  * (0.104, 0.125): there the copy is cut after it was made.
  * @module
  */
-import { InvalidArgumentError, RpcValidationError } from "../../errors/mod.ts";
+import { InvalidArgumentError, RpcValidationError, UnsupportedError } from "../../errors/mod.ts";
 import { defined, type JsonObject, objectOf, objectsOf } from "../../json.ts";
-import { supports } from "../../protocol/mod.ts";
+import { featureSince, supports } from "../../protocol/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
 
 /** Which turns of a thread a copy has: all, or those up to one of them. */
@@ -50,7 +50,30 @@ export async function planFork(
     defined({ signal }),
   );
   const thread = objectOf(read, "thread") ?? {};
-  return { params: {}, drop: turnsBehind(objectsOf(thread, "turns"), { after, before }) };
+  const turns = objectsOf(thread, "turns");
+  const drop = turnsBehind(turns, { after, before });
+  assertCounted(core, turns.slice(turns.length - drop), "forkAtTurn");
+  return { params: {}, drop };
+}
+
+/**
+ * Throws for turns that codex counts otherwise in what the model remembers, where each message of a user is one (0.104 to
+ * 0.150), than in the list of turns: taken off by their number, others would be forgotten, or some of them remembered.
+ */
+export function assertCounted(
+  core: RuntimeCore,
+  turns: readonly JsonObject[],
+  since: "forkAtTurn" | "revert",
+): void {
+  const isPlain = (turn: JsonObject) => {
+    const types = objectsOf(turn, "items").map(({ type }) => String(type));
+    return types.filter((type) => type === "userMessage").length === 1 &&
+      !types.some((type) => /ReviewMode$|Compaction$/.test(type));
+  };
+  if (turns.every(isPlain)) return;
+  const what =
+    "taking a conversation back to before a turn that was steered, a review, a compaction or a goal";
+  throw new UnsupportedError(what, featureSince(since), core.server.version);
 }
 
 /** How many of the turns a copy must not have. */

@@ -15,6 +15,7 @@ import {
 import { withVariable } from "../../../platform/mod.ts";
 import type { RewindOptions, RewindPlan } from "../../profile.ts";
 import { alone } from "../../thread/alone.ts";
+import { assertCounted } from "../../thread/fork_point.ts";
 import type { ThreadHost } from "../../thread/thread_host.ts";
 import type { Conversation } from "./workspace.ts";
 import {
@@ -54,7 +55,9 @@ export async function rewind(host: ThreadHost, options: RewindOptions): Promise<
   refuseBusy(host.busy || othersBusy());
   return await alone(host, signal, async (signal) => {
     if (conversation) await assertRevertable(core, host.threadId);
-    const dropped = await turnsFrom(core, host.threadId, before, signal).catch(async (error) => {
+    const counts = conversation && !supports(core.server.version, "revert");
+    const find = turnsFrom(core, host.threadId, before, signal, counts);
+    const dropped = await find.catch(async (error) => {
       // The conversation lost the turn before; its files may be as it left them, as on a full disk.
       const filesAlone = files && !conversation && error instanceof InvalidArgumentError;
       if (filesAlone && await checkpoints!.treeBefore([before]) !== null) return [before];
@@ -178,13 +181,18 @@ export async function recover(host: ThreadHost, warn: (message: string) => void)
 }
 
 const PAGE = 100;
+const FULL_PAGE = 5;
 
-/** The turn and all after it, in order; throws `InvalidArgumentError` when the thread has no such turn. */
+/**
+ * The turn and all after it, in order; throws `InvalidArgumentError` when the thread has no such turn, and `UnsupportedError`
+ * when they are to be taken off by their number (`counts`), and can't be.
+ */
 export async function turnsFrom(
   core: RuntimeCore,
   threadId: string,
   before: string,
   signal?: AbortSignal,
+  counts = false,
 ): Promise<string[]> {
   const options = defined({ signal });
   const known = core.seen().threads[threadId];
@@ -197,23 +205,26 @@ export async function turnsFrom(
   const turns: string[] = [];
   if (!supports(core.server.version, "listsTurns")) {
     const read = await core.call("thread/read", { threadId, includeTurns: true }, options);
-    const thread = objectOf(read, "thread") ?? {};
-    const ids = idsOf(objectsOf(thread, "turns"));
+    const all = objectsOf(objectOf(read, "thread") ?? {}, "turns");
+    const ids = idsOf(all);
     const at = ids.indexOf(before);
     if (at < 0) throw noTurn(ids.length);
+    if (counts) assertCounted(core, all.slice(at), "revert");
     return ids.slice(at);
   }
   for (let cursor: string | null = null;;) {
     const page: unknown = await core.call("thread/turns/list", {
       threadId,
-      limit: PAGE,
+      limit: counts ? FULL_PAGE : PAGE,
       sortDirection: "desc",
-      itemsView: "notLoaded",
+      itemsView: counts ? "full" : "notLoaded",
       ...present({ cursor }),
     }, options);
     if (!isJsonObject(page)) throw noTurn(turns.length);
-    const ids = idsOf(objectsOf(page, "data"));
+    const data = objectsOf(page, "data");
+    const ids = idsOf(data);
     const at = ids.indexOf(before);
+    if (counts) assertCounted(core, at < 0 ? data : data.slice(0, at + 1), "revert");
     turns.push(...(at < 0 ? ids : ids.slice(0, at + 1)));
     if (at >= 0) return turns.reverse();
     cursor = cursorAfter(page, cursor);
