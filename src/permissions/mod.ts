@@ -12,6 +12,7 @@ import type { gateMethod } from "./guard/method_gate.ts";
 import type { ServerFilesQuestion } from "./policy/server_files.ts";
 
 export {
+  hasSetting,
   sessionSettings,
   trustOf,
   withoutReachingTools,

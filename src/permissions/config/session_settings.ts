@@ -64,7 +64,7 @@ export function sessionSettings(
   }
   return {
     notify: [],
-    ...(facts.distrust && !names(own, "projects") ? { projects: distrusted(facts.cwd) } : {}),
+    ...(facts.distrust && !hasSetting(own, "projects") ? { projects: distrusted(facts.cwd) } : {}),
     ...withoutHooks(facts),
     ...withShellEnvironment([inherited, own], facts.commands),
     approvals_reviewer: "user",
@@ -173,7 +173,8 @@ function withoutHooks({ distrust, serverVersion }: SessionSettingsFacts): Settin
     : {};
 }
 
-function names(settings: Readonly<Record<string, JsonValue>>, first: string): boolean {
+/** Whether settings, dotted or nested, say something of a key, by its first word. */
+export function hasSetting(settings: Readonly<Record<string, unknown>>, first: string): boolean {
   return Object.keys(settings).some((key) => key.split(".")[0] === first);
 }
 

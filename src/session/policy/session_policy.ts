@@ -9,6 +9,7 @@ import {
   containmentAdvice,
   type EffectivePolicy,
   effectivePolicy,
+  hasSetting,
   hostProbe,
   loadAcceptanceGuard,
   loadConfigJudge,
@@ -28,7 +29,7 @@ import {
 import { entryKind, listDirectory } from "../../platform/mod.ts";
 import { hasToolHooks, type Hooks } from "../../plugin/mod.ts";
 import { isRemote, readRulesFiles, type RuntimeCore } from "../../runtime/mod.ts";
-import { supports } from "../../protocol/mod.ts";
+import { type Feature, supports } from "../../protocol/mod.ts";
 import { attachmentPaths } from "../prompt/input_text.ts";
 import type { SessionTools } from "../mcp/offered_tools.ts";
 import type { ResolvedProfile } from "../profile.ts";
@@ -114,7 +115,7 @@ export async function decideSessionPolicy(
   };
   const guarded = asks &&
     (hasToolHooks(hooks) || answerers.rules?.guardsTools(answerers.all) === true);
-  const brings = Object.keys(mcpServers).length > 0 || namesMcpServers(settings);
+  const brings = Object.keys(mcpServers).length > 0 || hasSetting(settings, "mcp_servers");
   thread.config = brings || served !== null
     ? (await import("../mcp/server_settings.ts"))
       .threadWithServers(config, mcpServers, { served, guarded })
@@ -136,16 +137,18 @@ export async function decideSessionPolicy(
   };
 }
 
+/** Whether this codex may itself read what commands may not, as a newer one, which has the feature, does not. */
+function readsMore(core: RuntimeCore, { readRoots }: EffectivePolicy, feature: Feature): boolean {
+  return readRoots !== "all" && !isRemote(core.config) && !supports(core.server.version, feature);
+}
+
 /** What keeps codex's own reading to what commands may read. */
 async function docsOf(
   core: RuntimeCore,
   policy: EffectivePolicy,
   settings: Readonly<Record<string, JsonValue>>,
 ): Promise<ProjectDocs> {
-  if (
-    policy.readRoots === "all" || isRemote(core.config) ||
-    supports(core.server.version, "docsInReads")
-  ) return { config: {}, note: null };
+  if (!readsMore(core, policy, "docsInReads")) return { config: {}, note: null };
   const { projectDocs } = await import("./project_files.ts");
   return projectDocs(policy, settings["project_doc_fallback_filenames"], {
     realPath: realPathOf,
@@ -155,10 +158,7 @@ async function docsOf(
 
 /** Rejects where codex itself would read as a skill what commands may not read. */
 async function refuseStraySkills(core: RuntimeCore, policy: EffectivePolicy): Promise<void> {
-  if (
-    policy.readRoots === "all" || isRemote(core.config) ||
-    supports(core.server.version, "skillsInReads")
-  ) return;
+  if (!readsMore(core, policy, "skillsInReads")) return;
   const { refuseStray } = await import("./project_files.ts");
   const look = { kind: entryKind, realPath: realPathOf, names: listDirectory };
   refuseStray(policy, look, core.server.version);
@@ -185,10 +185,6 @@ async function mcpServersOf(
   return Object.fromEntries(
     Object.entries(mcpServers).map(([name, server]) => [name, mcpServerSettings(server, cwd)]),
   );
-}
-
-function namesMcpServers(settings: Readonly<Record<string, JsonValue>>): boolean {
-  return Object.keys(settings).some((key) => key.split(".")[0] === "mcp_servers");
 }
 
 const WEB_SEARCH = { off: "disabled", cached: "cached", live: "live" } as const;
