@@ -1,5 +1,5 @@
 /**
- * The part of a key-value database that {@linkcode KvArtifactStore} uses. Deno KV fits it.
+ * What stores need of a key-value database. Deno KV fits it.
  * @module
  */
 

@@ -197,6 +197,7 @@ function isSwitchedOff({ path, value }: Leaf): boolean {
   if (Array.isArray(value)) return value.length === 0;
   return path[0] === "mcp_servers" && path.length === 3 && path[2] === "enabled" && value === false;
 }
+
 /** What a permission profile lets commands do. */
 function profileNeeds(
   profile: Readonly<Record<string, JsonValue | undefined>>,
@@ -229,7 +230,7 @@ function entryNeeds(
   return [{ kind: "read", ...scope }, { kind: "write", ...scope }];
 }
 
-// Every key of codex's configuration, and what is done about it: the list that `config_needs.ts` decides by.
+// Every key of codex's configuration, and what is done about it.
 //
 // The keys are those of codex 0.169.0, tried one by one with `--strict-config`, and those of the versions since 0.104.0
 // that are gone again. A key without a row, such as a newer codex's, may do everything.

@@ -55,7 +55,7 @@ const HELD_IN_ALL = 1_048_576;
 const HELD_THREADS = 8_192;
 
 /**
- * Folds messages into a state. The folding itself is pure (`_state_threads.ts`); this class only remembers the newest
+ * Folds messages into a state. The folding itself is pure (`state_threads.ts`); this class only remembers the newest
  * version of each thread, and holds deltas back so that a flood costs one string append each.
  */
 export class StateProjection {
