@@ -29,6 +29,7 @@ export type Feature =
   | "listsHooks"
   | "profilesWin"
   | "pluginsInThreads"
+  | "modelsNameAgents"
   | "docsInReads"
   | "skillsInReads"
   | "deniedRootHolds"
@@ -119,6 +120,8 @@ const FEATURES: Record<Feature, { since?: string; until?: string }> = {
   profilesWin: { until: "0.136.0" },
   /** Takes settings of plugins from a thread. 0.150 does not; 0.151 not tried. */
   pluginsInThreads: { since: "0.152.0" },
+  /** Models name the tools for agents that they have; takes a depth of 0. 0.143 refuses that. */
+  modelsNameAgents: { since: "0.145.0" },
   /** Reads an `AGENTS.md` only where its permission profile lets commands read. 0.145 reads any, also through links. */
   docsInReads: { since: "0.150.0" },
   /** Follows no link among a project's skills to where commands may not read; 0.163 does, between not tried. */

@@ -5,13 +5,13 @@ import { writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Client, testing } from "../../mod.ts";
 import { PolicyError } from "../../src/errors/mod.ts";
-import { CODEX_VERSIONS, SLOW_BETWEEN } from "../_codex.ts";
+import { CODEX_VERSIONS, NEWEST_CODEX, SLOW_BETWEEN } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
 import { world } from "../real/_safety_world.ts";
 import { listen } from "../real/websocket_world.ts";
 
-const { exec, toolCall } = testing.script;
+const { customToolCall, exec, toolCall } = testing.script;
 const FREE = {
   approvalPolicy: "never",
   sandbox: "danger-full-access",
@@ -70,6 +70,10 @@ for (const version of [...CODEX_VERSIONS, ...SLOW_BETWEEN]) {
         if (text.includes("intruder")) {
           return toolOutputs.length > 0 ? "done" : exec(`touch ${mark}`);
         }
+        if (text === "code") {
+          const all = customToolCall("exec", "text(Object.keys(tools).join())");
+          return toolOutputs.length > 0 ? "done" : all;
+        }
         if (text === "attack") return calls[toolOutputs.length]?.() ?? "done";
         if (text !== "rows" || toolOutputs.length > 0) return "ready";
         const args = { csv_path: rows, instruction: "x", output_csv_path: mark };
@@ -110,6 +114,12 @@ for (const version of [...CODEX_VERSIONS, ...SLOW_BETWEEN]) {
     const model = version === "0.104.0" ? "gpt-5-codex-scripted" : "gpt-5.5-scripted";
     const another = await w.session({ ...READ_ONLY, model });
     await another.session.ask("hello");
+    // One that has the older tools for agents by codex's own catalog, and calls tools in code (0.145 to 0.169).
+    const luna = await w.session({ ...READ_ONLY, model: "gpt-5.6-luna" });
+    await luna.session.ask("code");
+    const [named] = w.model.requests.at(-1)!.toolOutputs;
+    assert.doesNotMatch(named!.text, /send_input/);
+    if (version === NEWEST_CODEX) assert.match(named!.text, /exec_command/);
     assert.equal((await wide.session.ask("are you there?")).assistantText, "ready");
     const prompts = w.model.requests.flatMap(({ userTexts }) => userTexts);
     assert.equal(prompts.filter((text) => text.includes("intruder")).length, 0);

@@ -74,7 +74,26 @@ export function sessionSettings(
       : {}),
     ...noTerminals,
     ...withoutReachingTools(own, facts.started),
+    ...withoutOlderAgents(own, facts),
   };
+}
+
+/**
+ * Models of codex's catalog name the tools for agents that they have, whatever the features say (0.145 to 0.169): those that
+ * speak to any thread, such as gpt-5.6-luna's, are there down to this depth only. The tools of `multi_agent_v2` know none.
+ */
+function withoutOlderAgents(
+  own: Settings,
+  { started, serverVersion }: SessionSettingsFacts,
+): Settings {
+  const chosen = [own, started].some((one) =>
+    REACHING[0]!.some((name) => featureOf(one, name) === true)
+  );
+  if (chosen || !supports(serverVersion, "modelsNameAgents")) return {};
+  const { agents } = own;
+  // Of two spellings codex takes one in an order that is not ours to know.
+  const nested = isJsonObject(agents) ? { agents: { ...agents, max_depth: 0 } } : {};
+  return { ...nested, "agents.max_depth": 0 };
 }
 
 /** Features, by their names of all versions, whose tools act past the sandbox of the session that has them. */

@@ -103,6 +103,26 @@ test("a session has no tools that act past its sandbox, unless the caller's own 
   }
 });
 
+test("a session has no older tools for agents where its model names them, unless the caller chose these", () => {
+  const facts = { cwd: "/w", distrust: false, asks: false };
+  const rows: [version: string, own: Record<string, JsonValue>, started: boolean, JsonValue[]][] = [
+    ["0.143.0", {}, false, [null, null]],
+    ["0.145.0", {}, false, [0, null]],
+    ["0.169.0", { "agents.max_depth": 2 }, false, [0, null]],
+    ["0.169.0", { agents: { max_depth: 2, w: {} } }, false, [0, { max_depth: 0, w: {} }]],
+    ["0.169.0", { "features.multi_agent": false }, false, [0, null]],
+    ["0.169.0", { features: { collab: true } }, false, [null, null]],
+    ["0.169.0", { "features.multi_agent": true, agents: { w: {} } }, false, [null, { w: {} }]],
+    ["0.169.0", {}, true, [null, null]],
+  ];
+  for (const [serverVersion, own, chosen, expected] of rows) {
+    const started = chosen ? { "features.multi_agent": true } : {};
+    const settings = sessionSettings(own, { ...facts, serverVersion, started });
+    const said = [settings["agents.max_depth"] ?? null, settings["agents"] ?? null];
+    assert.deepEqual(said, expected, JSON.stringify([serverVersion, own]));
+  }
+});
+
 test("a session's settings keep what codex was started with, since a thread's replace them", () => {
   const facts = {
     cwd: "/w",
