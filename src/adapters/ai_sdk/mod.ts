@@ -131,7 +131,7 @@ export class UIChunks {
   }
 
   #metadata(): JsonObject {
-    return { codex: { ...this.#ids, ...(this.#usage === null ? {} : { usage: this.#usage }) } };
+    return { codex: { ...this.#ids, ...present({ usage: this.#usage }) } };
   }
 }
 

@@ -10,6 +10,7 @@ import {
   type JsonValue,
   memberOf,
   plainSettings,
+  present,
   stringOf,
 } from "../../json.ts";
 import { hasToolHooks, HookRun, mergeHooks } from "../../plugin/mod.ts";
@@ -131,10 +132,7 @@ export class SessionOpener<Opened extends OpenedThread> {
     if (profile.serviceTier !== null) assertSupported(core, "serviceTier", "serviceTiers");
     const hooks = mergeHooks(this.#config.hooks, profile.hooks);
     const hookRun = new HookRun(hooks, { cwd, ...defined({ signal }) });
-    const input = await hookRun.pre(
-      "preSessionStart",
-      profile.model === null ? {} : { model: profile.model },
-    );
+    const input = await hookRun.pre("preSessionStart", present({ model: profile.model }));
     const patched = input.model === undefined ? profile : { ...profile, model: input.model };
     const expectsQuestions = answerers.all !== undefined || patched.approvalPolicy !== "never" ||
       hasToolHooks(hooks) || Object.keys(patched.tools).length > 0;

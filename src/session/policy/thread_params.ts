@@ -329,10 +329,10 @@ export function overlayProfile(base: ResolvedProfile, over: TurnOptions): Resolv
     ...defined({
       allowPrivilegedEscalation: over.allowPrivilegedEscalation,
       dangerouslyAllowUnattendedFullAccess: over.dangerouslyAllowUnattendedFullAccess,
+      outputSchema: over.outputSchema as JsonObject | undefined,
     }),
     ...(over.timeoutMs === undefined ? {} : { timeoutMs: checkTimeout(over.timeoutMs) }),
     ...(over.limits && { limits: limitsNow(over.limits) }),
-    ...(over.outputSchema === undefined ? {} : { outputSchema: over.outputSchema as JsonObject }),
     attachments: [...base.attachments, ...(over.attachments ?? []).map(asAttachment)],
     hooks: over.hooks === undefined ? base.hooks : joinHooks(base.hooks, over.hooks),
   };

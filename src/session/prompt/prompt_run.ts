@@ -191,7 +191,10 @@ export class PromptRun {
       this.#giveBack(place);
       throw error;
     }
-    const facts = { prompt: asked.prompt ?? text, ...modelOf(asked.model ?? profile.model) };
+    const facts = {
+      prompt: asked.prompt ?? text,
+      ...present({ model: asked.model ?? profile.model }),
+    };
     try {
       const patchedProfile = patched(profile, asked);
       const result = await this.#turns(facts.prompt, patchedProfile, output, hooks, place);
@@ -253,7 +256,7 @@ export class PromptRun {
     const asked = await hooks.pre("preTurn", {
       prompt: text,
       attachments: profile.attachments,
-      ...modelOf(profile.model),
+      ...present({ model: profile.model }),
     });
     const turnProfile = patched(profile, asked);
     const prompt = asked.prompt ?? text;
@@ -298,8 +301,7 @@ export class PromptRun {
     else await abortable(this.#host.stored(), this.#signal);
     const facts = {
       prompt,
-      ...modelOf(turnProfile.model),
-      ...present({ turnId: run.turnId }),
+      ...present({ model: turnProfile.model, turnId: run.turnId }),
     };
     // Whoever gives it up may do so for `null`.
     if (error !== null || settled.by === "abort") {
@@ -393,10 +395,6 @@ function patched(
       ),
     }),
   };
-}
-
-function modelOf(model: string | null): { model?: string } {
-  return model === null ? {} : { model };
 }
 
 /** A caller's listener that throws must not disturb the turn: its error becomes an event for all the others. */
