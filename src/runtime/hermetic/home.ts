@@ -121,6 +121,8 @@ export function inHome(
     },
     configOverrides: {
       [STORE]: "file",
+      // The system's keyring has the user's logins at MCP servers by the servers' names, whatever the home.
+      mcp_oauth_credentials_store: "file",
       // The login would bring what its account is connected to, such as the user's mail, and the plugins that it has.
       "features.apps": false,
       "features.plugins": false,

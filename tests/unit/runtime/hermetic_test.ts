@@ -177,6 +177,7 @@ test("codex lives in its home, its commands in the user's, and what the script s
     },
     configOverrides: {
       cli_auth_credentials_store: "file",
+      mcp_oauth_credentials_store: "file",
       // The login's account may be connected to the user's mail.
       "features.apps": false,
       "features.plugins": false,
