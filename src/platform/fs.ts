@@ -11,7 +11,7 @@ import { openUnasked, unasked } from "./unasked.ts";
 
 /** File operations; each rejects with the platform's own error. On Deno none of them asks the user for a permission. */
 export interface FileSystem {
-  /** Reads a whole file. */
+  /** Reads a whole file, as large as it is at first. Rejects for what is none: a device, a pipe. */
   read(path: string): Promise<Uint8Array>;
   /** The last byte of a file of a known size; `null` when it can't be read. */
   lastByte(path: string, size: number): Promise<number | null>;
@@ -61,13 +61,12 @@ interface NodeHandle {
 }
 
 interface NodeFs {
-  readFile(path: string): Promise<Uint8Array>;
   open(path: string, flags: string, mode?: number): Promise<NodeHandle>;
   readdir(path: string): Promise<string[]>;
   mkdir(path: string, options: { recursive: true; mode?: number }): Promise<unknown>;
   rename(from: string, to: string): Promise<void>;
   rm(path: string, options?: { recursive: true; force: true }): Promise<void>;
-  stat(path: string): Promise<{ mtimeMs: number; size: number }>;
+  stat(path: string): Promise<{ mtimeMs: number; size: number; isFile(): boolean }>;
 }
 
 /** For the owner only. */
@@ -179,9 +178,33 @@ function newFile(ownerOnly: boolean): Deno.OpenOptions {
   return { write: true, createNew: true, ...(ownerOnly ? { mode: FILE_MODE } : {}) };
 }
 
+/** More than a string holds. */
+const MOST_BYTES = 2 ** 29;
+
+/** How much is read of a file. An agent may put what never ends in its place, or a file of a size that no memory holds. */
+function lengthOf(isFile: boolean, size: number): number {
+  if (isFile && size < MOST_BYTES) return size;
+  throw new Error("It is no regular file, or too large to be read.");
+}
+
+function readDeno(path: string, from: number, length: number): Promise<Uint8Array> {
+  return withFile(Deno.open(path), async (file) => {
+    await file.seek(from, Deno.SeekMode.Start);
+    const bytes = new Uint8Array(length);
+    let at = 0;
+    for (let read: number | null = 0; at < length && read !== null; at += read ?? 0) {
+      read = await file.read(bytes.subarray(at));
+    }
+    return bytes.subarray(0, at);
+  });
+}
+
 function onDeno(): FileSystem {
   return {
-    read: (path) => Deno.readFile(path),
+    read: async (path) => {
+      const { isFile, size } = await Deno.stat(path);
+      return await readDeno(path, 0, lengthOf(isFile, size));
+    },
     lastByte: async (path, size) => {
       // Asked first, because opening would prompt on a terminal.
       if (!canRead(path)) return null;
@@ -193,16 +216,7 @@ function onDeno(): FileSystem {
     },
     // Asked first, because a look would prompt on a terminal.
     size: async (path) => canRead(path) ? (await elseNull(Deno.stat(path)))?.size ?? null : null,
-    readAt: (path, from, length) =>
-      withFile(Deno.open(path), async (file) => {
-        await file.seek(from, Deno.SeekMode.Start);
-        const bytes = new Uint8Array(length);
-        let at = 0;
-        for (let read: number | null = 0; at < length && read !== null; at += read ?? 0) {
-          read = await file.read(bytes.subarray(at));
-        }
-        return bytes.subarray(0, at);
-      }),
+    readAt: readDeno,
     create: (path, bytes, ownerOnly = false) =>
       withFile(Deno.open(path, newFile(ownerOnly)), async (file) => {
         await writeAll(file, bytes);
@@ -240,8 +254,20 @@ function onDeno(): FileSystem {
 }
 
 function onNode(fs: NodeFs): FileSystem {
+  const readAt = (path: string, from: number, length: number) =>
+    withFile(fs.open(path, "r"), async (file) => {
+      const bytes = new Uint8Array(length);
+      let at = 0;
+      for (let read = 1; at < length && read > 0; at += read) {
+        read = (await file.read(bytes, at, length - at, from + at)).bytesRead;
+      }
+      return bytes.subarray(0, at);
+    });
   return {
-    read: (path) => fs.readFile(path),
+    read: async (path) => {
+      const stat = await fs.stat(path);
+      return await readAt(path, 0, lengthOf(stat.isFile(), stat.size));
+    },
     lastByte: (path, size) => {
       const byte = new Uint8Array(1);
       return elseNull(withFile(fs.open(path, "r"), async (file) => {
@@ -250,15 +276,7 @@ function onNode(fs: NodeFs): FileSystem {
       }));
     },
     size: async (path) => (await elseNull(fs.stat(path)))?.size ?? null,
-    readAt: (path, from, length) =>
-      withFile(fs.open(path, "r"), async (file) => {
-        const bytes = new Uint8Array(length);
-        let at = 0;
-        for (let read = 1; at < length && read > 0; at += read) {
-          read = (await file.read(bytes, at, length - at, from + at)).bytesRead;
-        }
-        return bytes.subarray(0, at);
-      }),
+    readAt,
     create: (path, bytes, ownerOnly = false) =>
       withFile(fs.open(path, "wx", ownerOnly ? FILE_MODE : undefined), async (file) => {
         await file.writeFile(bytes);

@@ -265,9 +265,15 @@ export function linkTarget(path: string): string | null {
 /** More than a file holds that is read at once. */
 const LARGE_BYTES = 1 << 24;
 
-/** The text of a small file; `null` when it can't be read, or may have no end, as a device that a repository's link leads to. */
+/** Whether a file is a small one. What a repository's link leads to may have no end: a device, or a file of the system's own. */
+function isSmallFile(path: string): boolean {
+  const isSystems = !path.startsWith("/proc/") && realPath(path)?.startsWith("/proc/");
+  return pathKind(path) === "file" && !isSystems && (statOf(path)?.size ?? 0) <= LARGE_BYTES;
+}
+
+/** The text of a small file; `null` when it can't be read, or is none. */
 export function readTextFile(path: string): string | null {
-  if (pathKind(path) !== "file" || (statOf(path)?.size ?? 0) > LARGE_BYTES) return null;
+  if (!isSmallFile(path)) return null;
   return attempt(
     path,
     () => Deno.readTextFileSync(path),

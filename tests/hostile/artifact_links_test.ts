@@ -1,7 +1,18 @@
 /** An agent that may write where documents are kept plants links: nothing outside is written, emptied or removed. */
 import assert from "node:assert/strict";
-import { mkdir, readdir, readFile, rename, rm, symlink, writeFile } from "node:fs/promises";
+import { execFileSync } from "node:child_process";
+import {
+  mkdir,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  symlink,
+  truncate,
+  writeFile,
+} from "node:fs/promises";
 import { join } from "node:path";
+import process from "node:process";
 import { EMPTY_REVISION } from "../../src/artifact/edits.ts";
 import { FileArtifactStore } from "../../src/artifact/store/file_store.ts";
 import { CodexError } from "../../src/errors/mod.ts";
@@ -86,3 +97,29 @@ test("a root that is a link itself is the owner's own choice", async () => {
   await save(store, "one\n");
   assert.equal((await store.load("guide"))!.text, "one\n");
 });
+
+if (process.platform !== "win32") {
+  test("a document that has no end, or that nobody writes to, is refused", async () => {
+    await using directory = await tempDir("links-");
+    const store = new FileArtifactStore(directory.path);
+    await save(store, "one\n");
+    const [name] = await readdir(directory.path);
+    const page = join(directory.path, name!, "c1", "p", "1", "text.txt");
+    const plants = {
+      device: () => symlink("/dev/zero", page),
+      pipe: () => Promise.resolve(execFileSync("mkfifo", [page])),
+      sparse: async () => {
+        await writeFile(page, "");
+        await truncate(page, 2 ** 40);
+      },
+    };
+    for (const [what, plant] of Object.entries(plants)) {
+      await rm(page);
+      await plant();
+      const isSaid = (error: unknown) =>
+        error instanceof CodexError && /no regular file/.test(error.message);
+      await assert.rejects(() => store.load("guide"), isSaid, what);
+      await assert.rejects(() => save(store, "two\n"), isSaid, what);
+    }
+  });
+}

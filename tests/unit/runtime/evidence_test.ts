@@ -42,6 +42,9 @@ if (process.platform !== "win32") {
     const at = (name: string) => join(folder.path, `${name}.rules`);
     execFileSync("mkfifo", [at("pipe")]);
     for (const device of ["zero", "full"]) symlinkSync(`/dev/${device}`, at(device));
+    // A regular file of no size, of which 256 GiB can be read.
+    const system = process.platform === "linux" ? ["pagemap"] : [];
+    for (const name of system) symlinkSync(`/proc/self/${name}`, at(name));
     writeFileSync(at("large"), "");
     truncateSync(at("large"), 2 ** 25);
     writeFileSync(at("rules"), 'prefix_rule(pattern = ["rm"])');
@@ -51,7 +54,7 @@ if (process.platform !== "win32") {
     assert.deepEqual(allows, {
       [at("rules")]: ['["rm"]'],
       ...Object.fromEntries(
-        ["pipe", "zero", "full", "large"].map((name) => [at(name), unread]),
+        ["pipe", "zero", "full", "large", ...system].map((name) => [at(name), unread]),
       ),
     });
   });
