@@ -1,7 +1,8 @@
 /** The event log in a file. */
 import assert from "node:assert/strict";
-import { readdir, readFile, rename, stat, writeFile } from "node:fs/promises";
+import { readdir, readFile, rename, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import process from "node:process";
 import type { JsonValue } from "../../../src/json.ts";
 import type { EventEnvelope } from "../../../src/runtime/log/event_envelope.ts";
 import { JsonlFileSink } from "../../../src/runtime/log/jsonl_file_sink.ts";
@@ -233,3 +234,26 @@ test("a JsonlFileSink goes on in the file that is there, when another program ha
   assert.deepEqual(await seqs(path), [3, 4, 5, 6]);
   assert.deepEqual(await seqs(`${path}.1`), [1]);
 });
+
+if (process.platform !== "win32") {
+  test("a JsonlFileSink writes through no link that an agent has put in the file's place", async () => {
+    await using dir = await tempDir();
+    const [path, outside] = [join(dir.path, "log.jsonl"), join(dir.path, "bashrc")];
+    const sink = new JsonlFileSink(path, { flushEvery: 1 });
+    await sink.write(envelope(1));
+    for (const there of [true, false]) {
+      if (there) await writeFile(outside, "mine");
+      else await rm(outside);
+      await rm(path);
+      await symlink(outside, path);
+      await assert.rejects(async () => await sink.write(envelope(2)), /log\.jsonl is a link/);
+      await rm(path);
+      await sink.write(envelope(3));
+      assert.deepEqual(await seqs(path), [3]);
+      assert.deepEqual(await readdir(dir.path), [...there ? ["bashrc"] : [], "log.jsonl"]);
+      if (there) assert.equal(await readFile(outside, "utf8"), "mine");
+    }
+    assert.equal(sink.lost, 2);
+    await sink.close();
+  });
+}
