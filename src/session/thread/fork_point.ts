@@ -4,7 +4,15 @@
  * @module
  */
 import { InvalidArgumentError, RpcValidationError, UnsupportedError } from "../../errors/mod.ts";
-import { defined, type JsonObject, objectOf, objectsOf } from "../../json.ts";
+import {
+  defined,
+  type JsonObject,
+  objectOf,
+  objectsOf,
+  parseObject,
+  stringOf,
+} from "../../json.ts";
+import { readTextFile } from "../../platform/mod.ts";
 import { featureSince, supports } from "../../protocol/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
 
@@ -52,16 +60,18 @@ export async function planFork(
   const thread = objectOf(read, "thread") ?? {};
   const turns = objectsOf(thread, "turns");
   const drop = turnsBehind(turns, { after, before });
-  assertCounted(core, turns.slice(turns.length - drop), "forkAtTurn");
+  if (drop > 0) assertCounted(core, thread, turns.slice(-drop), "forkAtTurn");
   return { params: {}, drop };
 }
 
 /**
- * Throws for turns that codex counts otherwise in what the model remembers, where each message of a user is one (0.104 to
- * 0.150), than in the list of turns: taken off by their number, others would be forgotten, or some of them remembered.
+ * Throws for a thread's last turns that codex counts otherwise in what the model remembers, where each message of a user or
+ * of an agent is one (0.104 to 0.150), than in the list of turns: taken off by their number, others would be forgotten, or
+ * some of them remembered. What was injected, and what codex says in a user's place, only the thread's file tells.
  */
 export function assertCounted(
   core: RuntimeCore,
+  thread: JsonObject,
   turns: readonly JsonObject[],
   since: "forkAtTurn" | "revert",
 ): void {
@@ -70,10 +80,34 @@ export function assertCounted(
     return types.filter((type) => type === "userMessage").length === 1 &&
       !types.some((type) => /ReviewMode$|Compaction$/.test(type));
   };
-  if (turns.every(isPlain)) return;
+  const file = readTextFile(stringOf(thread, "path") ?? "") ?? "";
+  const from = file.indexOf(`"turn_id":"${turns[0]?.["id"]}"`);
+  if (turns.every(isPlain) && (from < 0 || uncounted(file.slice(from)) === 0)) return;
   const what =
-    "taking a conversation back to before a turn that was steered, a review, a compaction or a goal";
+    "taking a conversation back to before a turn that was steered, a review, a compaction, a goal or messages of others than its user";
   throw new UnsupportedError(what, featureSince(since), core.server.version);
+}
+
+/** What begins so is context of codex's own to it, whoever wrote it, and is not counted. 0.104 to 0.150. */
+const CONTEXT =
+  /^\s*(?:# AGENTS\.md |<(?:skill>|environment_context|user_(?:shell_command|instructions)|turn_aborted|subagent_notification|hook_prompt|goal_context|codex_internal))/i;
+
+/** How many more messages the model remembers than a user has sent, by lines of a thread's file. */
+function uncounted(lines: string): number {
+  let count = 0;
+  for (const line of lines.split("\n")) {
+    const payload = objectOf(parseObject(line), "payload");
+    const texts = objectsOf(payload, "content").map((each) => stringOf(each, "text") ?? "");
+    const type = stringOf(payload, "type");
+    const role = stringOf(payload, "role");
+    if (type === "user_message") count--;
+    else if (
+      role === "user" && !texts.some((text) => CONTEXT.test(text)) ||
+      type === "agent_message" && texts.length > 0 ||
+      role === "assistant" && texts[0]?.startsWith('{"author":')
+    ) count++;
+  }
+  return count;
 }
 
 /** How many of the turns a copy must not have. */

@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { InvalidArgumentError, UnsupportedError } from "../../../src/errors/mod.ts";
 import { type ForkPoint, planFork, turnsBehind } from "../../../src/session/thread/fork_point.ts";
 import type { RuntimeCore } from "../../../src/runtime/core.ts";
 import { turnsFrom } from "../../../src/session/history/rewind/rewind.ts";
 import { test } from "../../_harness.ts";
+import { tempDir } from "../../_temp.ts";
 
 test("turnsBehind() counts the turns that a copy must not have", () => {
   const turns = ["a", "b", "c"].map((id) => ({ id }));
@@ -92,5 +95,53 @@ test("no turns are taken off by their number that codex counts otherwise", async
     const fork = (at: ForkPoint) => planFork(core("0.104.0"), "t", at, undefined);
     assert.deepEqual(await fork({ after: "t1" }), { params: {}, drop: 1 });
     await assert.rejects(fork({ before: "t1" }), UnsupportedError, name);
+  }
+});
+
+test("what the thread's file has beyond its turns counts as well", async () => {
+  const message = (role: string, text: string) => ({
+    type: "message",
+    role,
+    content: [{ type: "input_text", text }],
+  });
+  const prompt = (text: string) => [message("user", text), { type: "user_message", message: text }];
+  const agent = { type: "agent_message", content: [{ type: "input_text", text: "FINAL_ANSWER" }] };
+  const context = message("user", "<environment_context>\n  <cwd>/w</cwd>");
+  const said = [{ type: "agent_message", message: "ok" }, message("assistant", "ok")];
+  const plain = [context, ...prompt("<task_list>two"), ...said];
+  const odd = {
+    injected: [...plain, message("user", "by the way")],
+    warned: [...plain, message("user", "Warning: apply_patch was requested via exec_command.")],
+    agents: [...plain, agent],
+    olderAgents: [...plain, message("assistant", '{"author":"/root/a","content":"done"}')],
+    uncounted: [...prompt("<turn_aborted>, what does that mean?"), ...said],
+    document: prompt("# AGENTS.md instructions for /w\n\n<INSTRUCTIONS>"),
+  };
+  await using directory = await tempDir("counted-");
+  const path = join(directory.path, "rollout.jsonl");
+  const turns = ["t0", "t1", "t2"].map((id) => ({ id, items: [{ type: "userMessage" }] }));
+  const core = (version: string) =>
+    ({
+      server: { version },
+      seen: () => ({ threads: {} }),
+      call: () => Promise.resolve({ thread: { path, turns } }),
+    }) as unknown as RuntimeCore;
+  const fork = (before: string) => planFork(core("0.125.0"), "t", { before }, undefined);
+  const find = (before: string) => turnsFrom(core("0.145.0"), "t", before, undefined, true);
+  for (const [name, second] of Object.entries({ plain, ...odd })) {
+    const lines = [prompt("one"), second, prompt("three")].flatMap((items, n) => [
+      { type: "task_started", turn_id: `t${n}` },
+      ...items,
+    ]);
+    await writeFile(path, lines.map((payload) => `${JSON.stringify({ payload })}\n`).join(""));
+    assert.deepEqual([await find("t2"), (await fork("t2")).drop], [["t2"], 1]);
+    if (name === "plain") {
+      assert.deepEqual([await find("t1"), (await fork("t0")).drop], [["t1", "t2"], 3]);
+      continue;
+    }
+    for (const before of ["t1", "t0"]) {
+      await assert.rejects(find(before), UnsupportedError, name);
+      await assert.rejects(fork(before), UnsupportedError, name);
+    }
   }
 });

@@ -54,8 +54,7 @@ export async function rewind(host: ThreadHost, options: RewindOptions): Promise<
   const othersBusy = () => host.agents.some(({ busy }) => busy) || files && checkpoints!.othersBusy;
   refuseBusy(host.busy || othersBusy());
   return await alone(host, signal, async (signal) => {
-    if (conversation) await assertRevertable(core, host.threadId);
-    const counts = conversation && !supports(core.server.version, "revert");
+    const counts = conversation && await assertRevertable(core, host.threadId);
     const find = turnsFrom(core, host.threadId, before, signal, counts);
     const dropped = await find.catch(async (error) => {
       // The conversation lost the turn before; its files may be as it left them, as on a full disk.
@@ -181,7 +180,6 @@ export async function recover(host: ThreadHost, warn: (message: string) => void)
 }
 
 const PAGE = 100;
-const FULL_PAGE = 5;
 
 /**
  * The turn and all after it, in order; throws `InvalidArgumentError` when the thread has no such turn, and `UnsupportedError`
@@ -203,28 +201,27 @@ export async function turnsFrom(
     return ids.slice(ids.indexOf(before));
   }
   const turns: string[] = [];
-  if (!supports(core.server.version, "listsTurns")) {
+  if (counts || !supports(core.server.version, "listsTurns")) {
     const read = await core.call("thread/read", { threadId, includeTurns: true }, options);
-    const all = objectsOf(objectOf(read, "thread") ?? {}, "turns");
+    const thread = objectOf(read, "thread") ?? {};
+    const all = objectsOf(thread, "turns");
     const ids = idsOf(all);
     const at = ids.indexOf(before);
     if (at < 0) throw noTurn(ids.length);
-    if (counts) assertCounted(core, all.slice(at), "revert");
+    if (counts) assertCounted(core, thread, all.slice(at), "revert");
     return ids.slice(at);
   }
   for (let cursor: string | null = null;;) {
     const page: unknown = await core.call("thread/turns/list", {
       threadId,
-      limit: counts ? FULL_PAGE : PAGE,
+      limit: PAGE,
       sortDirection: "desc",
-      itemsView: counts ? "full" : "notLoaded",
+      itemsView: "notLoaded",
       ...present({ cursor }),
     }, options);
     if (!isJsonObject(page)) throw noTurn(turns.length);
-    const data = objectsOf(page, "data");
-    const ids = idsOf(data);
+    const ids = idsOf(objectsOf(page, "data"));
     const at = ids.indexOf(before);
-    if (counts) assertCounted(core, at < 0 ? data : data.slice(0, at + 1), "revert");
     turns.push(...(at < 0 ? ids : ids.slice(0, at + 1)));
     if (at >= 0) return turns.reverse();
     cursor = cursorAfter(page, cursor);
@@ -232,16 +229,18 @@ export async function turnsFrom(
   }
 }
 
-/** Throws when this codex can't take turns off the thread. */
-export async function assertRevertable(core: RuntimeCore, threadId: string): Promise<void> {
+/** Whether this codex takes turns off the thread by their number; throws when it can't take them off at all. */
+async function assertRevertable(core: RuntimeCore, threadId: string): Promise<boolean> {
   const { version } = core.server;
-  if (supports(version, "rollback")) return;
+  const counts = supports(version, "rollback");
   if (!supports(version, "revert")) {
+    if (counts) return true;
     throw new UnsupportedError("rewind of a conversation", featureSince("revert"), version);
   }
   const read = await core.call("thread/read", { threadId, includeTurns: false });
-  const thread = objectOf(read, "thread") ?? {};
-  if (thread["historyMode"] === "legacy") throw legacyThread(version);
+  if (stringOf(read, "thread", "historyMode") !== "legacy") return false;
+  if (counts) return true;
+  throw legacyThread(version);
 }
 
 /** Takes these turns off, which are the last ones, and looks that no other was. */
