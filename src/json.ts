@@ -29,6 +29,11 @@ export function plain<T>(value: T): T {
   return JSON.parse(JSON.stringify(value));
 }
 
+/** What JSON tells of a value. */
+export function jsonOf(value: object): JsonValue {
+  return JSON.parse(JSON.stringify(value));
+}
+
 /** Settings as codex will read them. */
 export function plainSettings(settings: CodexSettings = {}): Record<string, JsonValue> {
   return plain(settings) as Record<string, JsonValue>;
@@ -54,6 +59,26 @@ export function joinBytes(parts: readonly Uint8Array[]): Uint8Array {
     at += part.length;
   }
   return all;
+}
+
+/** The bytes that base64 stands for. Throws for what is none. */
+export function bytesOfBase64(text: string): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
+}
+
+/** Bytes in hexadecimal. */
+export function hexOf(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** SHA-256 of bytes, in hexadecimal. */
+export async function sha256(bytes: Uint8Array): Promise<string> {
+  return hexOf(new Uint8Array(await crypto.subtle.digest("SHA-256", bytes as BufferSource)));
+}
+
+/** Lets the oldest entries of a map or set go that are more than `most`. */
+export function keepNewest(all: Map<unknown, unknown> | Set<unknown>, most: number): void {
+  while (all.size > most) all.delete(all.keys().next().value);
 }
 
 /** True when `value` is a JSON object (not null, not an array). */

@@ -6,7 +6,14 @@
  * what stands in a table below the name of a column. Of a secret that is split over several deltas, what came before it could be told for one stays.
  * @module
  */
-import { isJsonObject, type JsonObject, type JsonValue, memberOf } from "./json.ts";
+import {
+  bytesOfBase64,
+  isJsonObject,
+  type JsonObject,
+  type JsonValue,
+  keepNewest,
+  memberOf,
+} from "./json.ts";
 import {
   coversTexts,
   hidden,
@@ -63,10 +70,8 @@ export class Redactor {
     const secret = questions.filter(isJsonObject)
       .filter((question) => question["isSecret"] === true)
       .map((question) => String(question["id"]));
-    if (this.#secretQuestions.size >= MAX_QUESTIONS) {
-      this.#secretQuestions.delete(this.#secretQuestions.keys().next().value!);
-    }
     this.#secretQuestions.set(id, new Set(secret));
+    keepNewest(this.#secretQuestions, MAX_QUESTIONS);
   }
 
   #withoutAnswers(id: number | string, response: JsonObject): JsonObject {
@@ -147,7 +152,7 @@ class DeltaRedactor {
       text: joined.slice(open ? -OPEN_TAIL : -TAIL),
       calm: open ? 0 : calm,
     });
-    if (this.#tails.size > MAX_STREAMS) this.#tails.delete(this.#tails.keys().next().value!);
+    keepNewest(this.#tails, MAX_STREAMS);
     return kept === delta.length
       ? given
       : delta.slice(0, lead) + REDACTED + delta.slice(delta.length - kept);
@@ -327,8 +332,7 @@ const MAX_BASE64 = 4 << 20;
 function redactBase64(encoded: string): string {
   if (encoded.length < 8 || encoded.length > MAX_BASE64) return encoded;
   try {
-    const bytes = Uint8Array.from(atob(encoded), (char) => char.charCodeAt(0));
-    const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    const text = new TextDecoder("utf-8", { fatal: true }).decode(bytesOfBase64(encoded));
     const clean = redactText(text);
     if (clean === text) return encoded;
     let binary = "";

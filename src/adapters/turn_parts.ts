@@ -4,7 +4,7 @@
  * @module
  */
 import type { ApprovalAudit, ApprovalRequest } from "../approvals/mod.ts";
-import type { JsonObject, JsonValue } from "../json.ts";
+import { type JsonObject, jsonOf, present } from "../json.ts";
 import type { PlanStep, TokenUsage, TurnEvent, TurnStatus } from "../session/mod.ts";
 import type { ThreadItem } from "../thread_item.ts";
 import { outcomeOf, toolOf, type ToolOutcome, type ToolUse as Tool } from "../tool_use.ts";
@@ -408,15 +408,15 @@ function askedOf(request: ApprovalRequest): Tool {
     case "fileChange":
       return {
         name: "apply_patch",
-        input: { changes: json(request.changes ?? []), ...beyond(request) },
+        input: { changes: jsonOf(request.changes ?? []), ...beyond(request) },
       };
     case "permissions":
       return {
         name: "request_permissions",
-        input: { permissions: json(request.permissions), reason: request.reason },
+        input: { permissions: jsonOf(request.permissions), reason: request.reason },
       };
     case "userInput":
-      return { name: "request_user_input", input: { questions: json(request.questions) } };
+      return { name: "request_user_input", input: { questions: jsonOf(request.questions) } };
     case "elicitation": {
       const { server, message, mode, requestedSchema, url, mcpTool, toolArguments } = request;
       const call = request.toolApproval ? { mcpTool, toolArguments } : {};
@@ -440,10 +440,5 @@ function beyond(request: ApprovalRequest): JsonObject {
 
 /** Those that are there, as JSON. */
 function told(fields: object): JsonObject {
-  const all = Object.entries(fields).filter(([, value]) => value !== null && value !== undefined);
-  return Object.fromEntries(all.map(([name, value]) => [name, json(value)]));
-}
-
-function json(value: unknown): JsonValue {
-  return JSON.parse(JSON.stringify(value));
+  return jsonOf(present(fields)) as JsonObject;
 }

@@ -2,6 +2,7 @@
  * Line edits as a pure function of text.
  * @module
  */
+import { sha256 } from "../json.ts";
 import {
   checkArgument,
   checkArguments,
@@ -203,8 +204,5 @@ export const EMPTY_REVISION: string =
  */
 export async function revisionOf(text: string): Promise<string> {
   checkArgument("revisionOf", "text", text, textKind);
-  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
-  let hex = "";
-  for (const byte of new Uint8Array(digest)) hex += byte.toString(16).padStart(2, "0");
-  return `sha256:${hex}`;
+  return `sha256:${await sha256(new TextEncoder().encode(text))}`;
 }

@@ -2,12 +2,17 @@
  * JSON-RPC messages as codex writes them (without a `jsonrpc` member), to lines and back.
  * @module
  */
-import { defined, fitsJson, jsonMisfit, MAX_JSON_DEPTH } from "../json.ts";
+import {
+  defined,
+  fitsJson,
+  isJsonObject,
+  jsonMisfit,
+  type JsonObject,
+  type JsonValue,
+  MAX_JSON_DEPTH,
+} from "../json.ts";
 import { RpcValidationError } from "../errors/mod.ts";
 import type { TraceContext } from "../telemetry.ts";
-import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
-
-// JSON-RPC messages as codex writes them: without a `jsonrpc` member.
 
 /** Identifies a call; the server numbers its own questions from 0. */
 export type RpcId = number | string;
@@ -150,7 +155,7 @@ export function decode(line: string): RpcMessage {
   try {
     value = JSON.parse(line);
   } catch {
-    return { kind: "malformed", reason: "not JSON" };
+    return malformed("not JSON");
   }
   return classify(value);
 }

@@ -2,6 +2,7 @@
  * Takes a command apart before it runs: its wrapper, its script, the simple commands in it.
  * @module
  */
+import { keepNewest } from "../json.ts";
 import { noFinding, programName, shellKind, type ShellWord, unwrapShell } from "../shell_script.ts";
 import type { CommandAnalysis, CommandLine, ShellBudget, ShellScript } from "./command_builder.ts";
 import { shellBudget } from "./command_builder.ts";
@@ -78,7 +79,7 @@ export function analyzeCommand(command: string | readonly string[]): CommandAnal
   if (known !== undefined) return known;
   const analysis = read(text);
   recent.set(text, analysis);
-  if (recent.size > RECENT) recent.delete(recent.keys().next().value as string);
+  keepNewest(recent, RECENT);
   return analysis;
 }
 

@@ -13,7 +13,7 @@ import {
   messageOf,
   TurnInterruptedError,
 } from "../../errors/mod.ts";
-import type { JsonValue } from "../../json.ts";
+import { type JsonValue, keepNewest } from "../../json.ts";
 import type { PromptRunResult, Session, TurnEvent, TurnSnapshot } from "../../session/mod.ts";
 import { type ReadPrompt, readPrompt } from "./content.ts";
 import type { Peer } from "./peer.ts";
@@ -261,8 +261,7 @@ export class AgentSession {
   /** The other reader of events comes later: what was told is kept for a while. */
   #remember(turnId: string): void {
     this.#own.add(turnId);
-    if (this.#own.size <= KEPT_TURNS) return;
-    for (const oldest of this.#own) return void this.#own.delete(oldest);
+    keepNewest(this.#own, KEPT_TURNS);
   }
 
   /** Tells what happens beside prompts: the thread's name, commands that outlive their turn, turns that others begin. */

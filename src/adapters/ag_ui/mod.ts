@@ -2,7 +2,7 @@
  * What the bridge tells clients that speak AG-UI: a turn as its events.
  * @module
  */
-import type { JsonObject } from "../../json.ts";
+import { type JsonObject, jsonOf } from "../../json.ts";
 import type { TurnPart } from "../turn_parts.ts";
 import type { AgUiEvent } from "./types.ts";
 
@@ -62,7 +62,7 @@ export class AgUiEvents {
       }
       case "question": {
         const { request, use } = part;
-        const question = JSON.parse(JSON.stringify(request));
+        const question = jsonOf(request);
         const value = { approvalId: request.id, toolCallId: use.id, question };
         return [{ type: "CUSTOM", name: "codex.question", value }];
       }
@@ -72,7 +72,7 @@ export class AgUiEvents {
         return [{ type: "CUSTOM", name: "codex.answer", value }];
       }
       case "plan": {
-        const content = { steps: JSON.parse(JSON.stringify(part.plan)) };
+        const content = { steps: jsonOf(part.plan) };
         const messageId = `${this.#run.runId}-plan`;
         return [{
           type: "ACTIVITY_SNAPSHOT",

@@ -3,7 +3,7 @@
  * @module
  */
 import { TurnInterruptedError } from "../../errors/mod.ts";
-import type { JsonObject } from "../../json.ts";
+import { type JsonObject, jsonOf } from "../../json.ts";
 import type { TokenUsage } from "../../session/mod.ts";
 import type { TurnPart } from "../turn_parts.ts";
 import type {
@@ -217,6 +217,6 @@ export function usageOf(usage: TokenUsage | null): ModelUsage {
       cacheWrite: undefined,
     },
     outputTokens: { total: output, text: less(output, reasoning), reasoning },
-    ...(usage === null ? {} : { raw: JSON.parse(JSON.stringify(usage)) as JsonObject }),
+    ...(usage === null ? {} : { raw: jsonOf(usage) as JsonObject }),
   };
 }

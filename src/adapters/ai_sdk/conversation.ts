@@ -3,7 +3,7 @@
  * Between two calls each conversation keeps its session, a limited number of them.
  * @module
  */
-import type { JsonObject } from "../../json.ts";
+import { bytesOfBase64, type JsonObject, jsonOf, sha256 } from "../../json.ts";
 import type { Attachment } from "../../prompt.ts";
 import { unsupported } from "./call_error.ts";
 import { ModelCallError } from "./model_call_error.ts";
@@ -78,7 +78,7 @@ async function read(prompt: readonly PromptMessage[]): Promise<Conversation> {
 /** Names a conversation: the same for the same words, images and instructions, whatever tools were used. */
 export async function keyOf(system: string, said: readonly Said[]): Promise<string> {
   const words = said.map(({ role, text, imageKeys }) => [role, text, imageKeys]);
-  return await digest(new TextEncoder().encode(JSON.stringify([system, words])));
+  return await sha256(new TextEncoder().encode(JSON.stringify([system, words])));
 }
 
 /** What to ask on a thread that knows the history, or on one that does not. */
@@ -123,9 +123,9 @@ async function add(
         imageKeys.push(file.key);
       }
     } else if (part.type === "tool-call") {
-      tools.push(plain({ call: part.toolName, input: part.input }));
+      tools.push(jsonOf({ call: part.toolName, input: part.input }) as JsonObject);
     } else if (part.type === "tool-result") {
-      tools.push(plain({ result: part.toolName, output: part.output }));
+      tools.push(jsonOf({ result: part.toolName, output: part.output }) as JsonObject);
     }
   }
   // A user's parts are paragraphs; an assistant's text is cut where it used a tool.
@@ -150,10 +150,6 @@ function textOf(text: unknown): string {
   throw new ModelCallError("InvalidPromptError", "A text of the messages is none.");
 }
 
-function plain(value: object): JsonObject {
-  return JSON.parse(JSON.stringify(value));
-}
-
 type FileContent = { text: string } | { image: Attachment; key: string };
 
 /** A file of the user's: images are shown, texts are quoted, nothing else is understood. */
@@ -167,7 +163,7 @@ async function fileOf(part: PromptPart): Promise<FileContent> {
     const isWhole = mediaType.includes("/") && !mediaType.endsWith("/*");
     return {
       image: { type: "image", data: given, ...(isWhole ? { mimeType: mediaType } : {}) },
-      key: await digest(given),
+      key: await sha256(given),
     };
   }
   const isText = kind === "text" || mediaType === "application/json";
@@ -197,15 +193,10 @@ function contentOf(data: unknown): Uint8Array<ArrayBuffer> | string | null {
 function bytesOf(base64: string): Uint8Array<ArrayBuffer> {
   const plain = base64.startsWith("data:") ? base64.slice(base64.indexOf(",") + 1) : base64;
   try {
-    return Uint8Array.from(atob(plain), (character) => character.charCodeAt(0));
+    return bytesOfBase64(plain);
   } catch (cause) {
     throw new ModelCallError("InvalidPromptError", "A file's data is not base64.", { cause });
   }
-}
-
-async function digest(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
-  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-  return Array.from(hash, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 interface Kept {

@@ -2,8 +2,7 @@
  * A turn as a message of the AI SDK's user interfaces: as a stream of chunks, and whole.
  * @module
  */
-import type { JsonObject, JsonValue } from "../../json.ts";
-import { present } from "../../json.ts";
+import { type JsonObject, jsonOf, type JsonValue, present } from "../../json.ts";
 import type { ToolUse, TurnPart } from "../turn_parts.ts";
 import type { ModelMetadata } from "./model_types.ts";
 import type { UIChunk } from "./ui_chunk.ts";
@@ -103,13 +102,13 @@ export class UIChunks {
           parts: [{ type: "text", text: part.text }],
         }];
       case "plan":
-        return [{ type: "data-plan", id: "plan", data: JSON.parse(JSON.stringify(part.plan)) }];
+        return [{ type: "data-plan", id: "plan", data: jsonOf(part.plan) }];
       case "notice": {
         const { message, retrying } = part;
         return [{ type: "data-notice", data: { message, retrying }, transient: true }];
       }
       case "usage":
-        this.#usage = JSON.parse(JSON.stringify(part.usage));
+        this.#usage = jsonOf(part.usage);
         return [];
       case "end":
         return this.#end(part);

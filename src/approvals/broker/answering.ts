@@ -2,7 +2,7 @@
  * The last steps of a question, whoever decided it: guarded, sent, reported.
  * @module
  */
-import { type JsonValue, plain } from "../../json.ts";
+import { type JsonValue, keepNewest, plain } from "../../json.ts";
 import { supports } from "../../protocol/mod.ts";
 import { redactText } from "../../redact.ts";
 import {
@@ -281,9 +281,7 @@ export class Answering {
     if (subject === null || !isCall && pending.content === null) return;
     this.#granted.delete(subject);
     this.#granted.set(subject, pending);
-    if (this.#granted.size > MAX_GRANTED) {
-      this.#granted.delete(this.#granted.keys().next().value!);
-    }
+    keepNewest(this.#granted, MAX_GRANTED);
   }
 
   /** What this script may do does not allow it, whoever would. */

@@ -2,6 +2,7 @@
  * The ids under which a model has had something asked. One that comes again may have a twin that is still on its way.
  * @module
  */
+import { keepNewest } from "../../json.ts";
 import type { PendingCall } from "./pending.ts";
 
 /** The newest that are remembered. */
@@ -30,5 +31,5 @@ export class AskedIds {
 function keep(all: Set<string>, key: string): void {
   all.delete(key);
   all.add(key);
-  if (all.size > MAX_IDS) all.delete(all.values().next().value!);
+  keepNewest(all, MAX_IDS);
 }

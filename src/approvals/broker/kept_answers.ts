@@ -4,7 +4,7 @@
  * what else was meant is kept here.
  * @module
  */
-import { isJsonObject, type JsonValue, memberOf } from "../../json.ts";
+import { isJsonObject, type JsonValue, keepNewest, memberOf } from "../../json.ts";
 import type { RealPath } from "../request/facts.ts";
 import type { ApprovalRequest } from "../request/types.ts";
 
@@ -67,7 +67,7 @@ export class KeptAnswers {
     const files = this.#files.get(session) ?? new Map<string, string | null>();
     this.#files.set(session, files);
     for (const [path, place] of placesOf(request, realPath)) files.set(reach + path, place);
-    while (files.size > MAX_FILES) files.delete(files.keys().next().value!);
+    keepNewest(files, MAX_FILES);
   }
 
   /** Whether all that the request changes was accepted before, and still lies where it did. */

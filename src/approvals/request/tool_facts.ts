@@ -4,10 +4,9 @@
  * @module
  */
 import type * as protocol from "../../protocol/mod.ts";
-import type { JsonObject } from "../../json.ts";
+import { type JsonObject, present } from "../../json.ts";
 import type { HookToolInput } from "../../plugin/mod.ts";
 import { analyzeCommand } from "../../shell/mod.ts";
-import { present } from "../../json.ts";
 import type { ApprovalRequest } from "./types.ts";
 import { parseRequest } from "./parse_request.ts";
 

@@ -3,7 +3,7 @@
  * @module
  */
 import { ConnectionClosedError, RequestTimeoutError } from "../../errors/mod.ts";
-import { type JsonValue, stringOf } from "../../json.ts";
+import { bytesOfBase64, type JsonValue, stringOf } from "../../json.ts";
 
 /** How a server is asked. */
 export type Call = (method: string, params: JsonValue) => Promise<JsonValue>;
@@ -21,7 +21,5 @@ export async function textThere(call: Call, path: string): Promise<string | null
   });
   if (result === undefined) return undefined;
   const data = stringOf(result, "dataBase64");
-  return data === null
-    ? null
-    : new TextDecoder().decode(Uint8Array.from(atob(data), (char) => char.charCodeAt(0)));
+  return data === null ? null : new TextDecoder().decode(bytesOfBase64(data));
 }

@@ -3,7 +3,7 @@
  * how the connection is.
  */
 import type { ApprovalAudit } from "../../approvals/mod.ts";
-import { isJsonObject, type JsonObject } from "../../json.ts";
+import { isJsonObject, type JsonObject, jsonOf } from "../../json.ts";
 import { redact } from "../../redact.ts";
 import type { OutboundMessage, OversizeMessage } from "../../rpc/mod.ts";
 import type { PlannedRestart } from "../restart.ts";
@@ -85,5 +85,5 @@ export function logAudit(log: EventLog, audit: ApprovalAudit): void {
     turnId: audit.turnId ?? undefined,
     itemId: audit.itemId ?? undefined,
   });
-  log.append("local", "approval", head, JSON.parse(JSON.stringify(audit)), 0);
+  log.append("local", "approval", head, jsonOf(audit), 0);
 }

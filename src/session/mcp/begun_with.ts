@@ -2,7 +2,7 @@
  * What a thread was begun with: codex offers it for as long as there is the thread, on every copy too.
  * @module
  */
-import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
+import { isJsonObject, type JsonObject, type JsonValue, keepNewest } from "../../json.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
 import type { DynamicTool } from "../prompt/tools.ts";
 import type { ToolSpec } from "./tool_server.ts";
@@ -38,8 +38,8 @@ export function rememberTools(
   if (threads === undefined) begun.set(core, threads = new Map());
   const keys = "copyOf" in from ? threads.get(from.copyOf) : from.map(keyOf);
   if (keys === undefined) return;
-  if (threads.size >= MAX_REMEMBERED) threads.delete(threads.keys().next().value!);
   threads.set(threadId, keys);
+  keepNewest(threads, MAX_REMEMBERED);
 }
 
 /** The same for two tools that are the same to the model. */

@@ -7,6 +7,7 @@
  * @module
  */
 import {
+  hexOf,
   isJsonObject,
   type JsonObject,
   type JsonValue,
@@ -347,8 +348,7 @@ function told(text: string, isError: boolean): JsonObject {
 
 /** 256 bits that nobody can guess. */
 function newToken(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(32));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return hexOf(crypto.getRandomValues(new Uint8Array(32)));
 }
 
 /** Takes the same time wherever two texts of one length differ. */

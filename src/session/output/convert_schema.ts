@@ -2,9 +2,8 @@
  * Standard Schemas: telling them from JSON Schemas, and the JSON Schema of one.
  * @module
  */
-import { jsonPath } from "../../json.ts";
+import { isJsonObject, type JsonObject, jsonPath } from "../../json.ts";
 import { messageOf, type OutputIssue } from "../../errors/mod.ts";
-import { isJsonObject, type JsonObject } from "../../json.ts";
 import type { StandardIssue, StandardSchemaV1 } from "./standard_schema.ts";
 
 /**

@@ -10,6 +10,7 @@
 import { InvalidArgumentError, RpcError, UnsupportedError } from "../../errors/mod.ts";
 import {
   base64,
+  bytesOfBase64,
   defined,
   isJsonObject,
   type JsonObject,
@@ -248,8 +249,7 @@ export function bytesInBase64(text: string): ByteSource {
       const skipped = at % 3;
       const from = (at - skipped) / 3 * 4;
       const group = text.slice(from, from + Math.ceil((skipped + length) / 3) * 4);
-      const decoded = Uint8Array.from(atob(group), (char) => char.charCodeAt(0));
-      return decoded.subarray(skipped, skipped + length);
+      return bytesOfBase64(group).subarray(skipped, skipped + length);
     },
   };
 }

@@ -6,7 +6,7 @@
  * running any more, and ends when its tokens are told: it is as long as the waiting for the model, to what its events tell.
  * @module
  */
-import type { JsonObject, JsonValue } from "../../json.ts";
+import { defined, type JsonObject, type JsonValue, present } from "../../json.ts";
 import { redactText } from "../../redact.ts";
 import {
   type OtelAttributes,
@@ -22,7 +22,6 @@ import {
 import type { ThreadItem } from "../../thread_item.ts";
 import { outcomeOf, toolOf, type ToolOutcome } from "../../tool_use.ts";
 import { LIBRARY_VERSION } from "../../version.ts";
-import { defined, present } from "../../json.ts";
 import {
   content,
   contextOf,

@@ -3,7 +3,7 @@
  * after the next compaction.
  * @module
  */
-import { stringOf } from "../../json.ts";
+import { keepNewest, stringOf } from "../../json.ts";
 import { canRead } from "../../platform/mod.ts";
 import { fileSystem } from "../../platform/fs.ts";
 import { supports } from "../../protocol/mod.ts";
@@ -30,8 +30,8 @@ export async function tellInstructions(
     const items = [{ type: "message", role: "developer", content }];
     await core.call("thread/inject_items", { threadId, items });
   }
-  if (told.size >= MAX_TOLD) told.delete(told.keys().next().value!);
   told.set(threadId, text);
+  keepNewest(told, MAX_TOLD);
 }
 
 /** Whether the file of a thread tells it, where this script may read that. */

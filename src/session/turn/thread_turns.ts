@@ -13,7 +13,7 @@
  * @module
  */
 import { type ConnectionClosedError, RequestTimeoutError } from "../../errors/mod.ts";
-import { isJsonObject, type JsonObject, type JsonValue, memberOf, stringOf } from "../../json.ts";
+import { type JsonObject, type JsonValue, keepNewest, objectOf, stringOf } from "../../json.ts";
 import type { DeltaHead, OversizeMessage, RpcNotification } from "../../rpc/mod.ts";
 import { isRefusal, supports } from "../../protocol/mod.ts";
 import type { OtelContext, TraceContext } from "../../telemetry.ts";
@@ -174,12 +174,13 @@ export class ThreadTurns {
       this.#apply(turn, turnId, method, params);
     }
     if (!method.startsWith("thread/goal/")) return;
-    this.goalActive = memberOf(params, "goal", "status") === "active";
+    this.goalActive = stringOf(params, "goal", "status") === "active";
   }
 
-  #count(turn: Turn | null, { tokenUsage }: JsonObject): ReturnType<ThreadUsage["take"]> {
+  #count(turn: Turn | null, params: JsonObject): ReturnType<ThreadUsage["take"]> {
     const known = this.#usage.total;
-    if (!isJsonObject(tokenUsage)) return known;
+    const tokenUsage = objectOf(params, "tokenUsage");
+    if (tokenUsage === null) return known;
     const repeats = supports(this.#host.core.server.version, "repeatsTokenCounts");
     const about = turn === null ? null : { id: turn, items: turn.outcome.items.all() };
     return this.#usage.take(tokenUsage, about, repeats) ?? known;
@@ -393,7 +394,7 @@ export class ThreadTurns {
     }
     this.#past.add(turn.turnId);
     if (steered?.isSettled) this.#giveUp(steered);
-    if (this.#past.size > MAX_KEPT) this.#past.delete(this.#past.values().next().value!);
+    keepNewest(this.#past, MAX_KEPT);
   }
 
   /** Nobody waits for a prompt that may have become part of the turn before; if it did not, its own turn is to be stopped. */
@@ -415,15 +416,16 @@ export class ThreadTurns {
       // It works after all.
       this.#steered = null;
     }
-    const item = method === "item/started" ? params["item"] : undefined;
-    if (isJsonObject(item)) {
+    const item = method === "item/started" ? objectOf(params, "item") : null;
+    if (item !== null) {
       this.promised.item(item);
       this.#findPrompt(turn, item);
     }
     turn.notification(method, params);
+    if (item === null) return;
     // Servers before 0.145 repeat the text only, which may be the same as that of one that was not answered.
-    const own = isJsonObject(item) && this.#pending !== null && showsPrompt(item, this.#pending);
-    if (isJsonObject(item) && !own) this.#unanswered.stop(turn, item);
+    const own = this.#pending !== null && showsPrompt(item, this.#pending);
+    if (!own) this.#unanswered.stop(turn, item);
   }
 
   /** A turn that shows the mark of this client's prompt is the prompt's, with or without an answer; or one that it was added to. */

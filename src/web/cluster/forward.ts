@@ -4,7 +4,7 @@
  */
 import { abortable, longInterval, within } from "../../async.ts";
 import { WebError } from "../../errors/mod.ts";
-import { base64, isJsonObject } from "../../json.ts";
+import { base64, bytesOfBase64, isJsonObject } from "../../json.ts";
 import { randomId } from "../http/refusals.ts";
 
 /** The header that tells the owner whose request it is, signed with the cluster's secret. */
@@ -129,8 +129,7 @@ function encode(bytes: Uint8Array): string {
 
 function decode(text: string): Uint8Array<ArrayBuffer> | null {
   try {
-    const bytes = atob(text.replaceAll("-", "+").replaceAll("_", "/"));
-    return Uint8Array.from(bytes, (char) => char.charCodeAt(0));
+    return bytesOfBase64(text.replaceAll("-", "+").replaceAll("_", "/"));
   } catch {
     return null;
   }

@@ -4,7 +4,7 @@
  */
 import type { ApprovalDecision } from "../../approvals/mod.ts";
 import { delay, roundNow, within } from "../../async.ts";
-import type { JsonObject } from "../../json.ts";
+import { type JsonObject, present } from "../../json.ts";
 import {
   AttachmentNotFoundError,
   HookBlockedError,
@@ -15,7 +15,6 @@ import {
 import { isRefusal } from "../../protocol/mod.ts";
 import type { TurnEvent, TurnSnapshot } from "../../session/mod.ts";
 import type { PromptWithAttachments } from "../../prompt.ts";
-import { present } from "../../json.ts";
 import type { WebThread, WebTurnStream } from "../client.ts";
 import { type CheckedTurn, isForPeople } from "../http/check_request.ts";
 import { conflict } from "../http/refusals.ts";
@@ -201,9 +200,8 @@ export class LiveSession {
       const thread = await this.open();
       const takeBack = await this.#thread.remember(thread, turn.prompt.text);
       const { model, effort, timeoutMs } = turn;
-      const stream = await thread.askStream(turn.prompt, {
-        ...present({ model, effort, timeoutMs }),
-      }).catch(async (error) => {
+      const options = present({ model, effort, timeoutMs });
+      const stream = await thread.askStream(turn.prompt, options).catch(async (error) => {
         if (neverBegun(error)) await takeBack().catch(() => {});
         throw error;
       });
@@ -226,8 +224,7 @@ export class LiveSession {
     try {
       await this.#turn(turnId).steer(input);
     } catch (error) {
-      const over = error instanceof SessionClosedError ||
-        isRefusal(error, "noActiveTurn");
+      const over = error instanceof SessionClosedError || isRefusal(error, "noActiveTurn");
       throw over ? notRunning() : error;
     }
   }

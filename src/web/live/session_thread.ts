@@ -2,6 +2,7 @@
  * The thread behind a session: opened when it is needed, written down, closed for good.
  * @module
  */
+import { keepNewest } from "../../json.ts";
 import type { ApprovalDecision } from "../../approvals/mod.ts";
 import { delay } from "../../async.ts";
 import { RpcError, ThreadInUseError } from "../../errors/mod.ts";
@@ -275,7 +276,7 @@ export class SessionQuestions {
     remember(this.#answered, id);
     if (this.#ends.has(id)) return false;
     this.#ends.set(id, end);
-    if (this.#ends.size > MAX_REMEMBERED) this.#ends.delete(this.#ends.keys().next().value!);
+    keepNewest(this.#ends, MAX_REMEMBERED);
     return true;
   }
 
@@ -355,7 +356,7 @@ export class ToldQuestions {
 function remember(ids: Set<string>, id: string): boolean {
   if (ids.has(id)) return false;
   ids.add(id);
-  if (ids.size > MAX_REMEMBERED) ids.delete(ids.values().next().value!);
+  keepNewest(ids, MAX_REMEMBERED);
   return true;
 }
 

@@ -2,7 +2,7 @@
  * What a session looks like, from its events: a bounded reducer.
  * @module
  */
-import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
+import { isJsonObject, type JsonObject, type JsonValue, keepNewest } from "../../json.ts";
 import {
   type SessionEvent,
   type TokenUsage,
@@ -383,9 +383,7 @@ export class ThreadState {
     // The last one that was heard of is the last one to go.
     this.#agents.delete(threadId);
     this.#agents.set(threadId, known);
-    if (this.#agents.size > MAX_AGENTS) {
-      this.#agents.delete(this.#agents.keys().next().value!);
-    }
+    keepNewest(this.#agents, MAX_AGENTS);
     known.transcript.apply(event.event);
   }
 

@@ -11,6 +11,7 @@ import {
   type JsonObject,
   numberOf,
   parseObject,
+  sha256,
   stringOf,
 } from "../../../json.ts";
 import { fileSystem, isMissing, isTaken, treeFiles } from "../../../platform/fs.ts";
@@ -85,7 +86,7 @@ export class CheckpointStore {
     if (fs === null || tree === null) {
       throw storeError("this runtime has no files", undefined);
     }
-    const name = (await hash(new TextEncoder().encode(root))).slice(0, 32);
+    const name = (await sha256(new TextEncoder().encode(root))).slice(0, 32);
     const store = new CheckpointStore(`${home}/${name}`, fs, tree, limits);
     await store.#folders();
     return store;
@@ -165,7 +166,7 @@ export class CheckpointStore {
 
   /** Keeps the content of a file; returns its hash, and how many bytes that has added. */
   async putContent(bytes: Uint8Array): Promise<{ hash: string; added: number }> {
-    const name = await hash(bytes);
+    const name = await sha256(bytes);
     const folder = `objects/${name.slice(0, 2)}`;
     const path = `${this.path}/${folder}/${name}`;
     if (await this.#tree.entry(path) !== null) return { hash: name, added: 0 };
@@ -179,13 +180,13 @@ export class CheckpointStore {
     if (!isHash(name)) return null;
     const path = `${this.path}/objects/${name.slice(0, 2)}/${name}`;
     const bytes = await this.#bytes(path);
-    return bytes !== null && await hash(bytes) === name ? bytes : null;
+    return bytes !== null && await sha256(bytes) === name ? bytes : null;
   }
 
   /** Keeps a tree. */
   async putTree(tree: Tree): Promise<string> {
     const bytes = await packed(new TextEncoder().encode(writeTree(tree)));
-    const name = await hash(bytes);
+    const name = await sha256(bytes);
     const path = `${this.path}/trees/${name}`;
     if (await this.#tree.entry(path) === null) await this.#write(path, bytes, true);
     return name;
@@ -200,7 +201,7 @@ export class CheckpointStore {
   async tree(name: string): Promise<Tree | null> {
     if (!isHash(name)) return null;
     const bytes = await this.#bytes(`${this.path}/trees/${name}`);
-    if (bytes === null || await hash(bytes) !== name) return null;
+    if (bytes === null || await sha256(bytes) !== name) return null;
     try {
       return readTree(new TextDecoder().decode(await unpacked(bytes)));
     } catch {
@@ -417,12 +418,6 @@ export function storeError(what: string, cause: unknown): CheckpointError {
       data: { reason: "store" },
     },
   );
-}
-
-/** SHA-256 in hexadecimal. */
-export async function hash(bytes: Uint8Array): Promise<string> {
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes as BufferSource));
-  return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 function isHash(name: string): boolean {

@@ -3,9 +3,10 @@
  * can't make it up: a file that was changed in the seconds before it was looked at is read again.
  * @module
  */
+import { sha256 } from "../../../json.ts";
 import { settleAll } from "../../../async.ts";
 import { realPath, type TreeEntry, type TreeFiles } from "../../../platform/mod.ts";
-import { type CheckpointStore, hash } from "./checkpoint_store.ts";
+import type { CheckpointStore } from "./checkpoint_store.ts";
 import {
   type Ignores,
   outerIgnores,
@@ -106,7 +107,7 @@ export async function compareTree(
     } else if (node.kind === "file" && node.content !== null) {
       if (isTrusted(node, tree, entry)) return;
       const bytes = node.size === entry.size ? await readInside(files, root, path, entry) : null;
-      if (bytes === null || await hash(bytes) !== node.content) changed.add(path);
+      if (bytes === null || await sha256(bytes) !== node.content) changed.add(path);
     }
   };
   const both: (() => Promise<void>)[] = [];
