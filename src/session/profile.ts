@@ -405,8 +405,9 @@ export interface TurnOptions extends
 
 /** Options of {@linkcode Session.ask}. */
 export interface AskOptions<Schema extends object = StandardSchemaV1> extends TurnOptions {
+  // An intersection with a schema of arktype is too deep for TypeScript before 7.
   /** A Standard Schema (zod, valibot, arktype …): the answer is parsed, validated and typed. */
-  output?: Schema & StandardSchemaV1;
+  output?: [Schema] extends [StandardSchemaV1] ? Schema : StandardSchemaV1;
   /** JSON Schema of the answer, instead of `output`; one written `as const` types the answer. Default none. */
   outputSchema?: Schema | JsonSchema;
 }

@@ -1,5 +1,6 @@
 /** What callers write without a cast: literals, interfaces, what libraries make; `deno check` is the test. */
 import { toJsonSchema } from "npm:@valibot/to-json-schema@1.8.0";
+import { type } from "npm:arktype@2.2.9";
 import * as v from "npm:valibot@1.5.0";
 import * as z from "npm:zod@4.6.7";
 import {
@@ -11,6 +12,7 @@ import {
   type FileChangeEvent,
   type JsonSchema,
   type Session,
+  type StandardSchemaV1,
   type ThreadItem,
   tool,
   TurnError,
@@ -46,6 +48,17 @@ const config = {
   "features.web_search": true,
 } as const;
 
+/** A caller's own function for any schema. */
+export async function asked<S extends StandardSchemaV1>(
+  session: Session,
+  output: S,
+): Promise<NonNullable<S["~standard"]["types"]>["output"]> {
+  const answer = await session.ask("x", { output });
+  // @ts-expect-error: a JSON Schema is no `output`
+  await session.ask("x", { output: { type: "object" } });
+  return answer.output;
+}
+
 export async function schemas(session: Session, client: Client, cwd: string): Promise<void> {
   const zod = z.object({ risks: z.array(z.string()) });
   await session.ask("x", { outputSchema: schema });
@@ -57,6 +70,14 @@ export async function schemas(session: Session, client: Client, cwd: string): Pr
   assertType<Equal<typeof plain.output, unknown>>();
   const valid = await session.ask("x", { output: v.object({ a: v.optional(v.string()) }) });
   assertType<Equal<typeof valid.output, { a?: string | undefined }>>();
+  const ark = await session.ask("x", { output: type({ "a?": "string" }) });
+  assertType<Equal<typeof ark.output, { a?: string }>>();
+  const beside = { type: "object", properties: { a: { type: "string" } } } as const;
+  const both = await session.ask("x", {
+    output: v.object({ a: v.string() }),
+    outputSchema: beside,
+  });
+  assertType<Equal<typeof both.output, { a: string }>>();
   const ran = await client.run(cwd, "x", { output: zod, config, allowRulesFiles: true });
   assertType<Equal<typeof ran.output, { risks: string[] }>>();
   const stream = await session.askStream("x", { output: zod });
