@@ -48,6 +48,7 @@ export {
   canSpawn,
   currentDirectory,
   entryKind,
+  isEndless,
   isExecutable,
   isGranted,
   listDirectory,

@@ -265,15 +265,20 @@ export function linkTarget(path: string): string | null {
 /** More than a file holds that is read at once. */
 const LARGE_BYTES = 1 << 24;
 
-/** Whether a file is a small one. What a repository's link leads to may have no end: a device, or a file of the system's own. */
-function isSmallFile(path: string): boolean {
-  const isSystems = !path.startsWith("/proc/") && realPath(path)?.startsWith("/proc/");
-  return pathKind(path) === "file" && !isSystems && (statOf(path)?.size ?? 0) <= LARGE_BYTES;
+/**
+ * Whether what a path leads to may have no end, or more than is read at once: a device, a pipe, a file of the system's own. A
+ * repository can hold links to them.
+ */
+export function isEndless(path: string): boolean {
+  const kind = pathKind(path);
+  if (kind !== "file") return kind === "other";
+  return (statOf(path)?.size ?? 0) > LARGE_BYTES ||
+    !path.startsWith("/proc/") && realPath(path)?.startsWith("/proc/") === true;
 }
 
-/** The text of a small file; `null` when it can't be read, or is none. */
+/** The text of a small file; `null` when it can't be read, or may have no end. */
 export function readTextFile(path: string): string | null {
-  if (!isSmallFile(path)) return null;
+  if (isEndless(path)) return null;
   return attempt(
     path,
     () => Deno.readTextFileSync(path),

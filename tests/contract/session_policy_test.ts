@@ -1,7 +1,9 @@
 /** What a session says of its policy when the server, the machine or the hooks make it another one than was asked for. */
 import assert from "node:assert/strict";
-import { mkdir, rename, symlink } from "node:fs/promises";
+import { execFileSync } from "node:child_process";
+import { mkdir, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import process from "node:process";
 import { FakeRpcError, type Message, recorded, recordedResult } from "../_fake_server.ts";
 import { test } from "../_harness.ts";
 import {
@@ -28,6 +30,38 @@ async function warningsOf(session: Session): Promise<string[]> {
     },
   });
   return warnings;
+}
+
+if (process.platform !== "win32") {
+  test("no session begins where codex would read what has no end", async () => {
+    await using dir = await tempDir("endless-");
+    const [root, cwd] = [join(dir.path, "repo"), join(dir.path, "repo", "sub")];
+    for (const each of [cwd, join(root, ".codex"), join(cwd, ".codex")]) {
+      await mkdir(each, { recursive: true });
+    }
+    await onFake({}, async ({ client }) => {
+      const begin = async (config: string, file: "pipe" | "device" | "text", is: boolean) => {
+        const path = join(dir.path, config);
+        if (file === "pipe") execFileSync("mkfifo", [path]);
+        else if (file === "device") await symlink("/dev/zero", path);
+        else await writeFile(path, "# mine");
+        if (is) await (await client.startSession({ cwd })).close();
+        else {
+          const error = await rejection(client.startSession({ cwd }));
+          assert.ok(error instanceof PolicyError && error.message.startsWith(path), config);
+        }
+        await rm(path);
+      };
+      await begin("repo/sub/.codex/config.toml", "pipe", false);
+      await begin("repo/sub/AGENTS.md", "device", false);
+      await begin("repo/sub/AGENTS.md", "text", true);
+      // Without a project codex reads the directory alone.
+      await begin("repo/.codex/config.toml", "pipe", true);
+      await mkdir(join(root, ".git"));
+      await begin("repo/.codex/config.toml", "pipe", false);
+      await begin("AGENTS.md", "device", true);
+    });
+  });
 }
 
 test("hooks that watch without anybody to accept are warned of, once", async () => {

@@ -26,7 +26,7 @@ import {
   withoutTerminals,
   type WorkspaceRequest,
 } from "../../permissions/mod.ts";
-import { entryKind, listDirectory } from "../../platform/mod.ts";
+import { entryKind, isEndless, listDirectory, parentPath } from "../../platform/mod.ts";
 import { hasToolHooks, type Hooks } from "../../plugin/mod.ts";
 import { isRemote, readRulesFiles, type RuntimeCore } from "../../runtime/mod.ts";
 import { type Feature, supports } from "../../protocol/mod.ts";
@@ -58,6 +58,7 @@ export async function decideSessionPolicy(
   answerers: SessionAnswerers,
   served: SessionTools | null,
 ): Promise<DecidedPolicy> {
+  if (!isRemote(core.config)) refuseEndless(cwd);
   const settings = settingsWithOptions(profile);
   const judge = Object.keys(settings).length === 0 ? null : await loadConfigJudge();
   const refusal = judge?.configRefusal(settings, cwd, profile) ?? null;
@@ -135,6 +136,29 @@ export async function decideSessionPolicy(
     terminals: !asks || withoutTerminals(core.server.version) === null,
     believesServers: brings && !guarded,
   };
+}
+
+/** What codex reads of a project to the end: before 0.145 whatever it is, and from then on regular files of no size as well. */
+const READ_WHOLE = [".codex/config.toml", "AGENTS.md", "AGENTS.override.md"];
+
+/**
+ * Throws `PolicyError` where codex would take all memory, or wait for ever with all of its threads: in the directory, and in
+ * those above it up to the project's root.
+ */
+function refuseEndless(cwd: string): void {
+  let stray: string | undefined;
+  for (let at: string | null = cwd; at !== null; at = parentPath(at)) {
+    const folder = at.replace(/[\\/]$/, "");
+    stray ??= READ_WHOLE.map((name) => `${folder}/${name}`).find(isEndless);
+    const isRoot = entryKind(`${folder}/.git`) !== "missing";
+    if (stray !== undefined && (isRoot || at === cwd)) {
+      throw new PolicyError(
+        `${stray} leads to a device, a pipe or a very large file, which codex would read. Nothing was started.`,
+        { data: { reason: "endlessFile" } },
+      );
+    }
+    if (isRoot) return;
+  }
 }
 
 /** Whether this codex may itself read what commands may not, as a newer one, which has the feature, does not. */
