@@ -187,8 +187,8 @@ const FEATURES: Record<Feature, { since?: string; until?: string }> = {
   mcpReload: { since: "0.150.0" },
   /** Answers a question beside the conversation: `thread/sample`. 0.145 does not. */
   sample: { since: "0.169.0" },
-  /** Takes turns off a thread: `thread/revert`. 0.150 has it, and refuses all threads that it makes itself. */
-  revert: { since: "0.155.1" },
+  /** Takes turns off a thread of pages: `thread/revert`. 0.150 has it, and refuses all threads that it makes itself. */
+  revert: { since: "0.152.1" },
   /** Takes turns off a thread: `thread/rollback`. 0.155.1 has it, 0.160.1 does not. */
   rollback: { until: "0.160.0" },
   /** `:slash_tmp` in a permission profile makes `/tmp` writable. Tried on 0.140; 0.136 leaves it out. */

@@ -30,7 +30,7 @@ function sh(world: World, command: string, words: string): string {
   return world.prompt([[script.exec(command)], "done"], words);
 }
 
-for (const version of codexes("0.169.0", "0.145.0", "0.104.0")) {
+for (const version of codexes("0.169.0", "0.152.1", "0.145.0", "0.104.0")) {
   test(`rewind() takes back files and conversation of the last turns [${version}]`, () =>
     inWorld(version, async (world) => {
       const { cwd } = world;

@@ -195,7 +195,7 @@ export class ThreadTurns {
     if (this.#warnings.push(message) > MAX_KEPT) this.#warnings.shift();
   }
 
-  /** The server has taken turns back; newer ones count what is left from anew (since 0.155). */
+  /** The server has taken turns back; newer ones count what is left from anew (since 0.152). */
   reverted(): void {
     this.#usage.revert(supports(this.#host.core.server.version, "revert"));
   }
