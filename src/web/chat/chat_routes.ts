@@ -6,9 +6,9 @@ import type { WebAdapter } from "../adapter.ts";
 import { checkTurn } from "../http/check_request.ts";
 import { conflict, notFound } from "../http/refusals.ts";
 import type { Route } from "../http/routes.ts";
-import { type Recheck, whileAllowed } from "../http/sse.ts";
+import { type Recheck, streamHeaders, whileAllowed } from "../http/sse.ts";
 import { type ChatRequest, checkChat, checkRun, sessionOfChat } from "./check_chat.ts";
-import { chatMessages, chatTeller, runTeller, streamHeaders, toldTurn } from "./told_turn.ts";
+import { chatMessages, chatTeller, runTeller, toldTurn } from "./told_turn.ts";
 
 /** Routes of conversations that their client names. */
 export type ChatRoute = Extract<

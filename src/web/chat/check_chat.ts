@@ -3,6 +3,7 @@
  * @module
  */
 import { isJsonObject, type JsonObject } from "../../json.ts";
+import { known } from "../http/check_request.ts";
 import { badRequest, isSessionId, sessionIdOf } from "../http/refusals.ts";
 import type { CreateTurnRequest } from "../types.ts";
 
@@ -130,16 +131,6 @@ function lastOf(messages: unknown): JsonObject {
 
 function isName(value: unknown): value is string {
   return typeof value === "string" && value !== "" && value.length <= 256;
-}
-
-function known(body: unknown, names: readonly string[]): JsonObject {
-  if (!isJsonObject(body)) throw badRequest("The body must be a JSON object.");
-  const other = Object.keys(body).find((name) => !names.includes(name));
-  if (other === undefined) return body;
-  throw badRequest(
-    `The field ${JSON.stringify(other.slice(0, 60))} is not one of: ${names.join(", ")}.`,
-    "unknownField",
-  );
 }
 
 /** The conversation's name in a body that is not checked yet, as the route's clients call it, or `null`. */

@@ -3,8 +3,13 @@
  * its end.
  * @module
  */
-import { type UIChunk, UIChunks, type UIMessageData } from "../../adapters/ai_sdk/mod.ts";
-import { messageOf, TurnParts } from "../../adapters/ai_sdk/mod.ts";
+import {
+  messageOf,
+  TurnParts,
+  type UIChunk,
+  UIChunks,
+  type UIMessageData,
+} from "../../adapters/ai_sdk/mod.ts";
 import { AgUiEvents } from "../../adapters/ag_ui/mod.ts";
 import { type JsonObject, objectsOf } from "../../json.ts";
 import type { TurnEvent } from "../../session/mod.ts";
@@ -164,14 +169,4 @@ function askedParts(text: string, item: ThreadItem | undefined): JsonObject[] {
     return mediaType === undefined ? [] : [{ type: "file", mediaType, url: String(url) }];
   });
   return text === IMAGE_ALONE && images.length > 0 ? images : [{ type: "text", text }, ...images];
-}
-
-/** Headers of a stream of server-sent events. */
-export function streamHeaders(more: Record<string, string> = {}): Record<string, string> {
-  return {
-    "content-type": "text/event-stream; charset=utf-8",
-    // Proxies that collect answers would hold the events back.
-    "x-accel-buffering": "no",
-    ...more,
-  };
 }

@@ -187,11 +187,8 @@ export async function forward(
     if (!reached && !answered) options.onSilent();
     return reached;
   };
-  const sent = new Headers({ [FORWARD_HEADER]: signature });
-  for (const name of PASSED) {
-    const value = headers.get(name);
-    if (value !== null) sent.set(name, value);
-  }
+  const sent = named(PASSED, headers);
+  sent.set(FORWARD_HEADER, signature);
   const watch = longInterval(() => {
     isThere().then((there) => there || leave(), leave);
   }, options.patienceMs);
@@ -214,22 +211,25 @@ export async function forward(
       gone.abort();
       throw new Error("The nodes' secrets, or their clocks, differ.");
     }
-    const kept = new Headers();
-    for (const name of GIVEN_BACK) {
-      const value = response.headers.get(name);
-      if (value !== null) kept.set(name, value);
-    }
     const body = response.body === null
       ? null
       : unlessSilent(response.body as ReadableStream<Uint8Array>, options);
     if (body === null) options.onEnd();
-    return new Response(body, { status: response.status, headers: kept });
+    return new Response(body, {
+      status: response.status,
+      headers: named(GIVEN_BACK, response.headers),
+    });
   } catch (error) {
     options.onEnd();
     throw unreachable(error);
   } finally {
     clearInterval(watch);
   }
+}
+
+/** Those of the headers that have one of the names. */
+function named(names: readonly string[], headers: Headers): Headers {
+  return new Headers([...headers].filter(([name]) => names.includes(name)));
 }
 
 /** The owner is somewhere else, and can't be asked. */

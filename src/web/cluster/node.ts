@@ -12,7 +12,7 @@ import type { SessionStore } from "../store/session_store.ts";
 import type { EventTail, SessionOwners } from "./session_owners.ts";
 
 /** Milliseconds that a lease lasts by default. */
-const LEASE_MS = 10_000;
+export const LEASE_MS = 10_000;
 
 /** Where this node stands: which sessions it has, and where the others are. */
 export class ClusterNode {

@@ -120,12 +120,6 @@ export interface KvSessionOwnersOptions {
   prefix?: KvKey;
 }
 
-interface KvLease {
-  url: string;
-  fence: number;
-  until: number;
-}
-
 const TRIES = 20;
 
 /**
@@ -184,9 +178,9 @@ export class KvSessionOwners implements SessionOwners {
   async #change<T>(
     sessionId: string,
     step: (
-      held: KvLease | null,
+      held: Lease | null,
       now: number,
-    ) => { result: T; lease?: KvLease },
+    ) => { result: T; lease?: Lease },
   ): Promise<T> {
     const key = [...this.#prefix, "owner", sessionId];
     for (let tried = 1;; tried++) {
@@ -200,7 +194,7 @@ export class KvSessionOwners implements SessionOwners {
   }
 }
 
-function decode(value: unknown): KvLease | null {
+function decode(value: unknown): Lease | null {
   if (!isJsonObject(value)) return null;
   const { url, fence, until } = value as Record<string, unknown>;
   if (typeof url !== "string" || typeof fence !== "number" || typeof until !== "number") {

@@ -77,19 +77,15 @@ export function checkSteer(body: unknown, policy: RequestPolicy): PromptWithAtta
   return prompt(known(body, ["text", "attachments"]), policy.attachments);
 }
 
-type Fields = Record<string, unknown>;
-
 /** The fields, when there are no others: one that is overlooked today must not mean something tomorrow. */
-function known(body: unknown, names: readonly string[]): Fields {
+export function known(body: unknown, names: readonly string[]): JsonObject {
   if (!isJsonObject(body)) throw badRequest("The body must be a JSON object.");
   const other = Object.keys(body).find((name) => !names.includes(name));
-  if (other !== undefined) {
-    throw badRequest(
-      `The field ${JSON.stringify(other.slice(0, 60))} is not one of: ${names.join(", ")}.`,
-      "unknownField",
-    );
-  }
-  return body;
+  if (other === undefined) return body;
+  throw badRequest(
+    `The field ${JSON.stringify(other.slice(0, 60))} is not one of: ${names.join(", ")}.`,
+    "unknownField",
+  );
 }
 
 function oneOf(value: unknown, allowed: readonly string[], name: string): string | null {
@@ -113,7 +109,7 @@ function timeout(value: unknown, max: number): number | null {
 /** Each may be a file that is looked for, while nobody else is served. */
 const MAX_ATTACHMENTS = 256;
 
-function prompt(fields: Fields, policy: AttachmentPolicy): PromptWithAttachments {
+function prompt(fields: JsonObject, policy: AttachmentPolicy): PromptWithAttachments {
   const { text, attachments = [] } = fields;
   if (typeof text !== "string" || text.trim() === "") {
     throw badRequest("text must be a string that says something.");
@@ -179,7 +175,7 @@ export function isForPeople(request: Pick<ApprovalRequest, "type">): boolean {
 export function checkAnswer(body: unknown): ApprovalDecision {
   if (!isJsonObject(body)) throw badRequest("The body must be a JSON object.");
   if ("decision" in body) {
-    only(body, ["decision", "reason"]);
+    known(body, ["decision", "reason"]);
     if (!WORDS.has(body["decision"])) {
       throw badRequest(`decision must be one of: ${[...WORDS].join(", ")}.`, "invalidAnswer");
     }
@@ -187,11 +183,11 @@ export function checkAnswer(body: unknown): ApprovalDecision {
       throw badRequest("reason must be a string.", "invalidAnswer");
     }
   } else if ("permissions" in body) {
-    only(body, ["permissions", "scope"]);
+    known(body, ["permissions", "scope"]);
   } else if ("answers" in body) {
-    only(body, ["answers"]);
+    known(body, ["answers"]);
   } else if ("action" in body) {
-    only(body, ["action", "content", "persist"]);
+    known(body, ["action", "content", "persist"]);
     if (body["persist"] !== undefined && body["persist"] !== "session") {
       throw badRequest("persist can only be session here.", "invalidAnswer");
     }
@@ -202,15 +198,6 @@ export function checkAnswer(body: unknown): ApprovalDecision {
     );
   }
   return body as unknown as ApprovalDecision;
-}
-
-function only(body: JsonObject, names: readonly string[]): void {
-  const other = Object.keys(body).find((name) => !names.includes(name));
-  if (other === undefined) return;
-  throw badRequest(
-    `The field ${JSON.stringify(other.slice(0, 60))} is not one of: ${names.join(", ")}.`,
-    "unknownField",
-  );
 }
 
 // Request bodies of limited size and time.

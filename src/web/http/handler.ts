@@ -10,6 +10,7 @@ import type { WebAdapter } from "../adapter.ts";
 import { ChatRoutes } from "../chat/chat_routes.ts";
 import { chatIdIn, sessionOfChat } from "../chat/check_chat.ts";
 import { forward, FORWARD_HEADER, Forwarder, unreachable } from "../cluster/forward.ts";
+import { LEASE_MS } from "../cluster/node.ts";
 import { quietly } from "../../telemetry.ts";
 import type { BridgeOptions } from "../options.ts";
 import type { CreateSessionRequest, CreateTurnRequest, SteerRequest } from "../types.ts";
@@ -26,7 +27,7 @@ import {
   type Route,
   type RouteMiss,
 } from "./routes.ts";
-import { eventStream, isEventStream, type Recheck, whileAllowed } from "./sse.ts";
+import { eventStream, isEventStream, type Recheck, streamHeaders, whileAllowed } from "./sse.ts";
 
 const MAX_BODY_BYTES = 1024 * 1024;
 const BODY_MS = 30_000;
@@ -35,7 +36,6 @@ const RETRY_MS = 1_000;
 const REAUTHORIZE_MS = 60_000;
 /** Longer than somebody else's login service should take to say yes. */
 const AUTHORIZE_PATIENCE_MS = 30_000;
-const LEASE_MS = 10_000;
 
 const COMMON_HEADERS = {
   "cache-control": "no-store",
@@ -285,13 +285,8 @@ export class Handler {
     if (after !== null && after.length > 100) throw badRequest("The cursor is too long.");
     const subscription = await this.#adapter.openEvents(tenant, sessionId, after);
     const { heartbeatMs = HEARTBEAT_MS, retryMs = RETRY_MS } = this.#options;
-    return new Response(eventStream(subscription, { heartbeatMs, retryMs, again }), {
-      headers: {
-        "content-type": "text/event-stream; charset=utf-8",
-        // Proxies that collect answers would hold the events back.
-        "x-accel-buffering": "no",
-      },
-    });
+    const stream = eventStream(subscription, { heartbeatMs, retryMs, again });
+    return new Response(stream, { headers: streamHeaders() });
   }
 
   async #authorize(request: Request): Promise<string> {
@@ -315,7 +310,7 @@ export class Handler {
 
   #report(error: unknown): void {
     // A listener that throws, or rejects, must not cost the caller the answer, nor end the script.
-    quietly(() => (this.#options.onError ?? console.error)(error), undefined);
+    quietly(() => (this.#options.onError ?? console.error)(error));
   }
 }
 

@@ -157,6 +157,16 @@ export function whileAllowed(
   }, { highWaterMark: 0 });
 }
 
+/** Headers of a stream of server-sent events. */
+export function streamHeaders(more: Record<string, string> = {}): Record<string, string> {
+  return {
+    "content-type": "text/event-stream; charset=utf-8",
+    // Proxies that collect answers would hold the events back.
+    "x-accel-buffering": "no",
+    ...more,
+  };
+}
+
 /** Whether an answer goes on for as long as its reader listens. */
 export function isEventStream({ headers }: Response): boolean {
   return headers.get("content-type")?.startsWith("text/event-stream") === true;

@@ -27,6 +27,7 @@ import {
   type SessionThreadParts,
   ThreadListener,
   type ToldQuestions,
+  viewOf,
 } from "./session_thread.ts";
 import type {
   ClosedWebSession,
@@ -126,9 +127,8 @@ export class LiveSession {
 
   /** What a list shows. */
   view(): WebSession {
-    const { sessionId, title, createdAt, model, effort } = this.#thread.record;
     const runningTurnId = [...this.#running.keys()].at(-1)?.turnId ?? null;
-    return { sessionId, threadId: this.threadId, title, createdAt, model, effort, runningTurnId };
+    return { ...viewOf(this.#thread.record), threadId: this.threadId, runningTurnId };
   }
 
   /** Everything, as of the log's newest event. */
@@ -351,13 +351,8 @@ export class LiveSession {
     this.#free(stream);
     const error = { kind: "other", message: "The turn ended without a word." };
     const { threadId } = this;
-    this.#take({
-      type: "turnCompleted",
-      threadId,
-      turnId: stream.turnId,
-      status: "failed",
-      error,
-    });
+    const { turnId } = stream;
+    this.#take({ type: "turnCompleted", threadId, turnId, status: "failed", error });
   }
 
   /** Before its last event is told: who hears it may start the next turn at once. */

@@ -17,7 +17,7 @@ import {
   notFound,
 } from "../http/refusals.ts";
 import type { SessionStore, StoredSession } from "../store/session_store.ts";
-import type { ClosedWebSession, WebSession } from "../types.ts";
+import type { ClosedWebSession } from "../types.ts";
 import type { LiveSession } from "./live_session.ts";
 import type { SessionSetup } from "./session_setup.ts";
 import type { RestoredEvent } from "./session_log.ts";
@@ -374,10 +374,4 @@ interface Adopted {
   gone?: boolean;
   fence?: number | null;
   restored?: readonly RestoredEvent[];
-}
-
-/** What its tenant sees of a session that is not open. */
-export function viewOf(record: StoredSession): WebSession {
-  const { sessionId, threadId, title, createdAt, model, effort } = record;
-  return { sessionId, threadId, title, createdAt, model, effort, runningTurnId: null };
 }

@@ -12,6 +12,6 @@ export {
   sessionId,
   tooMany,
 } from "../http/refusals.ts";
-export { LiveSessions, viewOf } from "./live_sessions.ts";
-export { ToldQuestions } from "./session_thread.ts";
+export { LiveSessions } from "./live_sessions.ts";
+export { ToldQuestions, viewOf } from "./session_thread.ts";
 export { SessionSetup } from "./session_setup.ts";

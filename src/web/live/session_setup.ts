@@ -61,8 +61,7 @@ function placesOf({ runtime }: WebClient): number {
 
 /** Decides from the bridge's options what its sessions may do. */
 export class SessionSetup {
-  /** What requests may ask for. */
-  readonly policy: RequestPolicy;
+  readonly #policy: RequestPolicy;
   readonly #options: WebAdapterOptions;
   readonly #enforced: boolean;
   readonly #workspaces: Workspaces;
@@ -71,7 +70,7 @@ export class SessionSetup {
   /** `enforced`: the tenants are kept apart. */
   constructor(options: WebAdapterOptions, policy: RequestPolicy, enforced: boolean) {
     this.#options = options;
-    this.policy = policy;
+    this.#policy = policy;
     this.#enforced = enforced;
     this.#workspaces = new Workspaces(options.cwd, enforced);
     this.#questions = new TenantQuestions(options.client);
@@ -84,8 +83,8 @@ export class SessionSetup {
     const { rules } = this.#options;
     // What was allowed when the session was created may not be any more.
     const allowed = {
-      ...(model !== null && this.policy.models.includes(model) ? { model } : {}),
-      ...(effort !== null && this.policy.efforts.includes(effort) ? { effort } : {}),
+      ...(model !== null && this.#policy.models.includes(model) ? { model } : {}),
+      ...(effort !== null && this.#policy.efforts.includes(effort) ? { effort } : {}),
     };
     return {
       ...this.#options.profile,

@@ -16,7 +16,7 @@ import type {
 import type { WebClient, WebThread, WebTurnStream } from "../client.ts";
 import { badRequest, changedElsewhere, conflict, notFound } from "../http/refusals.ts";
 import type { SessionStore, StoredSession } from "../store/session_store.ts";
-import type { WebApproval, WebSessionEvent, WebThreadEvent } from "../types.ts";
+import type { WebApproval, WebSession, WebSessionEvent, WebThreadEvent } from "../types.ts";
 import { threadEvent } from "./transcript.ts";
 
 const TITLE_LENGTH = 80;
@@ -228,6 +228,12 @@ export class SessionThread {
     this.#record = record;
     this.#owed = null;
   }
+}
+
+/** What its tenant sees of a session that is not open. */
+export function viewOf(record: StoredSession): WebSession {
+  const { sessionId, threadId, title, createdAt, model, effort } = record;
+  return { sessionId, threadId, title, createdAt, model, effort, runningTurnId: null };
 }
 
 /** Whether a record is the very one that was sent, so that nobody else has changed the session. */

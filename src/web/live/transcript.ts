@@ -16,6 +16,14 @@ import type { WebAgent, WebSessionEvent, WebThreadEvent, WebTurn } from "../type
 /** Turns kept at most. */
 const MAX_TURNS = 500;
 
+/** The type of the item that a delta is of. */
+const GROWS = {
+  assistantMessageDelta: "agentMessage",
+  planDelta: "plan",
+  reasoningDelta: "reasoning",
+  commandOutputDelta: "commandExecution",
+} as const;
+
 interface Turn {
   turnId: string;
   status: string;
@@ -79,16 +87,10 @@ export class Transcript {
         turn.items.complete(this.#short(turn, event.item as unknown as JsonObject));
         break;
       case "assistantMessageDelta":
-        turn.items.grow(event.itemId, "agentMessage", event.delta);
-        break;
       case "planDelta":
-        turn.items.grow(event.itemId, "plan", event.delta);
-        break;
       case "reasoningDelta":
-        turn.items.grow(event.itemId, "reasoning", event.delta);
-        break;
       case "commandOutputDelta":
-        turn.items.grow(event.itemId, "commandExecution", event.delta);
+        turn.items.grow(event.itemId, GROWS[event.type], event.delta);
         break;
       case "diffUpdated":
         turn.diff = event.diff.slice(0, this.#maxBytes);
