@@ -139,8 +139,10 @@ interface GlobalApi {
   };
 }
 
-/** What `act` returns; `fallback` when it throws. A promise that comes in place of it may reject: nobody waits for it. */
-export function quietly<T>(act: () => T, fallback: T): T {
+/** What `act` returns; `undefined`, or `fallback`, when it throws. A promise that comes in place of it may reject: nobody waits for it. */
+export function quietly<T>(act: () => T): T | undefined;
+export function quietly<T>(act: () => T, fallback: T): T;
+export function quietly<T>(act: () => T, fallback?: T): T | undefined {
   try {
     const value = act();
     if (value instanceof Promise) value.catch(() => {});
@@ -203,7 +205,7 @@ export class Telemetry {
         done[0] = { error };
       }
     };
-    quietly(() => globalApi()?.context?.with?.(context, once), undefined);
+    quietly(() => globalApi()?.context?.with?.(context, once));
     once();
     const result = done[0]!;
     if ("error" in result) throw result.error;
@@ -214,7 +216,7 @@ export class Telemetry {
   activeTrace(): TraceContext | undefined {
     const context = this.active();
     if (context === null) return undefined;
-    const span = quietly(() => context.getValue(SPAN) as OtelSpan | undefined, undefined);
+    const span = quietly(() => context.getValue(SPAN) as OtelSpan | undefined);
     return span === undefined ? undefined : traceOf(span);
   }
 }
@@ -233,7 +235,7 @@ export function traceOf(span: OtelSpan | undefined): TraceContext | undefined {
     const tracestate = quietly(() => traceState?.serialize() ?? "", "");
     const fits = /^[\x20-\x7e]+$/.test(tracestate) && tracestate.length <= MAX_TRACESTATE;
     return fits ? { traceparent, tracestate } : { traceparent };
-  }, undefined);
+  });
 }
 
 function isId(id: string, digits: number): boolean {

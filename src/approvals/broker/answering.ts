@@ -5,6 +5,7 @@
 import { type JsonValue, keepNewest, plain } from "../../json.ts";
 import { supports } from "../../protocol/mod.ts";
 import { redactText } from "../../redact.ts";
+import { quietly } from "../../telemetry.ts";
 import {
   type AnswerContext,
   failClosedAnswer,
@@ -383,13 +384,4 @@ export class Answering {
 
 function sentence(words: string): string {
   return `${words.charAt(0).toUpperCase()}${words.slice(1)}.`;
-}
-
-/** Listeners are guests: what they throw must not cost anyone an answer. */
-function quietly(fn: () => void): void {
-  try {
-    fn();
-  } catch {
-    // Nothing can be done for a listener that throws.
-  }
 }

@@ -151,7 +151,7 @@ export class AgentSpan {
 
   /** Hears of the turn, in order. */
   take(event: TurnEvent): void {
-    if (!this.#ended) quietly(() => this.#take(event), undefined);
+    if (!this.#ended) quietly(() => this.#take(event));
   }
 
   /** Runs what a caller of ours does for the turn, such as a tool: what it traces is below the turn's span. */
@@ -161,7 +161,7 @@ export class AgentSpan {
 
   /** Hears of the tokens so far. */
   counted(usage: UsageCount): void {
-    if (!this.#ended) quietly(() => this.#counted(usage), undefined);
+    if (!this.#ended) quietly(() => this.#counted(usage));
   }
 
   /** Is the span of a turn that something else began, from its beginning to its end. */
@@ -183,7 +183,7 @@ export class AgentSpan {
   end(status: TurnStatus, error: unknown, kind?: string): void {
     if (this.#ended) return;
     this.#ended = true;
-    quietly(() => this.#end(status, error, kind), undefined);
+    quietly(() => this.#end(status, error, kind));
   }
 
   #take(event: TurnEvent): void {
@@ -366,12 +366,12 @@ export class AgentSpan {
     message?: string,
   ): void {
     if (span === null) return;
-    quietly(() => span.setAttributes({ ...failed, ...more }), undefined);
+    quietly(() => span.setAttributes({ ...failed, ...more }));
     if (isError) {
       const status = { code: ERROR, ...defined({ message }) };
-      quietly(() => span.setStatus(status), undefined);
+      quietly(() => span.setStatus(status));
     }
-    quietly(() => span.end(Date.now()), undefined);
+    quietly(() => span.end(Date.now()));
   }
 
   /** What the span of an operation tells from its beginning. */

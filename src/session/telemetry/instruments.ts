@@ -87,13 +87,13 @@ export class Instruments {
 
   /** A call of the model has ended. */
   chat(seconds: number, attributes: OtelAttributes): void {
-    quietly(() => this.#chat.record(seconds, attributes), undefined);
+    quietly(() => this.#chat.record(seconds, attributes));
   }
 
   /** Tokens were used. */
   tokens(count: TokenCount, attributes: OtelAttributes): void {
     for (const [name, counter] of this.#tokens) {
-      if (count[name] > 0) quietly(() => counter.add(count[name], attributes), undefined);
+      if (count[name] > 0) quietly(() => counter.add(count[name], attributes));
     }
   }
 
@@ -102,7 +102,7 @@ export class Instruments {
     const name = String(attributes["gen_ai.tool.name"]);
     if (this.#toolNames.size < MAX_TOOL_NAMES) this.#toolNames.add(name);
     const known = this.#toolNames.has(name) ? {} : { "gen_ai.tool.name": "_OTHER" };
-    quietly(() => this.#tool.record(seconds, { ...attributes, ...known }), undefined);
+    quietly(() => this.#tool.record(seconds, { ...attributes, ...known }));
   }
 
   /** A turn has ended. */
@@ -113,9 +113,9 @@ export class Instruments {
     attributes: OtelAttributes,
     failed: OtelAttributes,
   ): void {
-    quietly(() => this.#agent.record(seconds, { ...attributes, ...failed }), undefined);
-    quietly(() => this.#inferenceCalls.record(modelCalls, attributes), undefined);
-    quietly(() => this.#toolCalls.record(toolCalls, attributes), undefined);
+    quietly(() => this.#agent.record(seconds, { ...attributes, ...failed }));
+    quietly(() => this.#inferenceCalls.record(modelCalls, attributes));
+    quietly(() => this.#toolCalls.record(toolCalls, attributes));
   }
 }
 
