@@ -22,8 +22,7 @@ export function readPrompt(blocks: JsonValue | undefined): ReadPrompt {
   const texts: string[] = [];
   const attachments: Attachment[] = [];
   blocks.forEach((block, index) => {
-    const at = `prompt[${index}]`;
-    const read = readBlock(block, at);
+    const read = readBlock(block, `prompt[${index}]`);
     if (typeof read === "string") texts.push(read);
     else attachments.push(read);
   });
@@ -42,30 +41,24 @@ function readBlock(block: JsonValue, at: string): string | Attachment {
       return need(block, "text", at);
     case "image":
       return image(need(block, "mimeType", at), need(block, "data", at), at);
-    case "resource_link": {
-      const uri = need(block, "uri", at);
-      return link(uri, stringOf(block, "name") ?? "");
-    }
-    case "resource": {
-      const { resource } = block;
-      if (!isJsonObject(resource)) throw misfit(`${at}.resource`, "a resource");
-      const uri = need(resource, "uri", `${at}.resource`);
-      if (typeof resource["text"] === "string") return embedded(uri, resource["text"]);
-      const mimeType = stringOf(resource, "mimeType") ?? "";
-      if (mimeType.startsWith("image/")) {
-        return image(mimeType, need(resource, "blob", `${at}.resource`), `${at}.resource`);
-      }
-      throw misfit(`${at}.resource`, "text, or an image");
-    }
+    case "resource_link":
+      return link(need(block, "uri", at), stringOf(block, "name") ?? "");
+    case "resource":
+      return readResource(block["resource"], `${at}.resource`);
     default:
       throw misfit(`${at}.type`, "text, image, resource_link or resource");
   }
 }
 
-/** A file that lies in the message: where it is from, and its text between marks that the text does not have. */
-function embedded(uri: string, text: string): string {
-  const fence = fenceFor(text);
-  return `${link(uri, "")}\n${fence}\n${text}${text.endsWith("\n") ? "" : "\n"}${fence}\n`;
+/** A file that lies in the message: where it is from, and its text; or the image that it is. */
+function readResource(resource: JsonValue | undefined, at: string): string | Attachment {
+  if (!isJsonObject(resource)) throw misfit(at, "a resource");
+  const uri = need(resource, "uri", at);
+  const text = stringOf(resource, "text");
+  if (text !== null) return `${link(uri, "")}\n${fenced(text.replace(/\n$/, ""))}\n`;
+  const mimeType = stringOf(resource, "mimeType") ?? "";
+  if (!mimeType.startsWith("image/")) throw misfit(at, "text, or an image");
+  return image(mimeType, need(resource, "blob", at), at);
 }
 
 /** The agent reads what is linked by itself, as far as it may. */
@@ -80,10 +73,11 @@ function image(mimeType: string, data: string, at: string): Attachment {
   return { type: "image", url: `data:${mimeType};base64,${data}` };
 }
 
-/** Backticks, more than stand together anywhere in the text. */
-export function fenceFor(text: string): string {
+/** A text between backticks, more than stand together anywhere in it. */
+export function fenced(text: string): string {
   const longest = (text.match(/`+/g) ?? []).reduce((most, run) => Math.max(most, run.length), 2);
-  return "`".repeat(longest + 1);
+  const fence = "`".repeat(longest + 1);
+  return `${fence}\n${text}\n${fence}`;
 }
 
 /** The blocks of a message that codex keeps. */

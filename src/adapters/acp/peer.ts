@@ -88,14 +88,11 @@ export class Peer {
         this.#refuse(id, new Fault(FAULTS.invalidRequest, message));
       },
     });
-    const stop = () => {
-      // A reader that is being cancelled ends the pending read as if the stream had ended.
-      void reader.cancel(signal?.reason ?? this.#over.signal.reason).catch(() => {});
-    };
-    signal?.addEventListener("abort", stop, { once: true });
-    this.closed.addEventListener("abort", stop, { once: true });
-    if (signal?.aborted) stop();
     const gone = signal === undefined ? this.closed : AbortSignal.any([signal, this.closed]);
+    // A reader that is being cancelled ends the pending read as if the stream had ended.
+    const stop = () => void reader.cancel(gone.reason).catch(() => {});
+    gone.addEventListener("abort", stop, { once: true });
+    if (gone.aborted) stop();
     try {
       for (;;) {
         const { done, value } = await reader.read();
@@ -106,8 +103,7 @@ export class Peer {
     } catch {
       // A stream that breaks has ended.
     } finally {
-      signal?.removeEventListener("abort", stop);
-      this.closed.removeEventListener("abort", stop);
+      gone.removeEventListener("abort", stop);
       this.#end(new Error("The client is gone."));
       reader.releaseLock();
     }
@@ -155,9 +151,9 @@ export class Peer {
       }
       case "response": {
         const call = this.#calls.get(message.id);
-        if (call === undefined || !this.#calls.delete(message.id)) return;
-        if (message.error === null) call.resolve(message.result);
-        else call.reject(new Fault(message.error.code, message.error.message));
+        this.#calls.delete(message.id);
+        if (message.error === null) call?.resolve(message.result);
+        else call?.reject(new Fault(message.error.code, message.error.message));
         return;
       }
       case "notification":

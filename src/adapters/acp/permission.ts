@@ -10,13 +10,13 @@ import type {
   UserInputQuestion,
 } from "../../approvals/mod.ts";
 import { isJsonObject, type JsonValue, objectOf, present } from "../../json.ts";
-import { fenceFor } from "./content.ts";
+import { fenced } from "./content.ts";
 import {
-  asContent,
   changeLocations,
   changesKind,
   changesTitle,
   diffs,
+  textContent,
   visible,
 } from "./tool_calls.ts";
 import type { ElicitationForm, PermissionOption, ToolCallFields, ToolContent } from "./wire.ts";
@@ -88,12 +88,12 @@ function offersSession({ availableDecisions, network }: CommandApprovalRequest):
 function commandCall(request: CommandApprovalRequest): Asked["call"] {
   const { script, command, cwd, reason, network, additionalPermissions, action } = request;
   const shown = script ?? command;
-  const title = shown ?? (network === null ? "Run a command that was not told" : null);
+  const unknown = network === null ? "Run a command that was not told" : `Reach ${network.host}`;
   const host = network === null
     ? []
     : remark(`It wants to reach ${network.protocol ?? ""} ${network.host}`.replace("  ", " "));
   return {
-    title: visible(title ?? `Reach ${network!.host}`),
+    title: visible(shown ?? unknown),
     kind: "execute",
     content: [
       ...(action === "writeStdin" ? remark("Input for a running command:") : []),
@@ -128,20 +128,18 @@ function changeCall(request: FileChangeApprovalRequest, cwd: string): Asked["cal
 }
 
 function remark(text: string | null): ToolContent[] {
-  return text === null || text === "" ? [] : asContent([{ type: "text", text: visible(text) }]);
+  return text === null || text === "" ? [] : textContent(visible(text));
 }
 
 function code(text: string): ToolContent[] {
-  const shown = visible(text);
-  const fence = fenceFor(shown);
-  return asContent([{ type: "text", text: `${fence}\n${shown}\n${fence}` }]);
+  return textContent(fenced(visible(text)));
 }
 
 /** The decision that a client's answer stands for. What was not offered, or was cancelled, declines. */
 export function decisionOf(
   answer: JsonValue,
   options: readonly PermissionOption[],
-): ApprovalDecision {
+): { decision: PermissionOption["optionId"]; reason?: string } {
   const outcome = objectOf(answer, "outcome");
   if (outcome?.["outcome"] !== "selected") {
     return { decision: "decline", reason: "Nobody chose an answer." };

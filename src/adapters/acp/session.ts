@@ -190,10 +190,9 @@ export class AgentSession {
       let status: "completed" | "failed" = "failed";
       try {
         const answer = await this.#peer.call("session/request_permission", params, signal);
-        const decision = decisionOf(answer, options);
-        const word = "decision" in decision ? decision.decision : null;
-        if (word !== "decline") status = "completed";
-        if (tool === null || word !== "acceptForSession") return decision;
+        const chosen = decisionOf(answer, options);
+        if (chosen.decision !== "decline") status = "completed";
+        if (tool === null || chosen.decision !== "acceptForSession") return chosen;
         this.#allowed.add(tool);
         return { decision: "accept" };
       } finally {

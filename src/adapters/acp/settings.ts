@@ -3,7 +3,12 @@
  * servers that a client brings, as sessions take them.
  * @module
  */
-import type { ApprovalPolicy, SandboxMode, SandboxPolicy } from "../../permissions/mod.ts";
+import {
+  type ApprovalPolicy,
+  normalizeSandbox,
+  type SandboxMode,
+  type SandboxPolicy,
+} from "../../permissions/mod.ts";
 import {
   type McpServer,
   type Model,
@@ -21,7 +26,7 @@ import {
   type SessionState,
 } from "./wire.ts";
 import { InvalidArgumentError } from "../../errors/mod.ts";
-import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
+import { isJsonObject, type JsonObject, type JsonValue, present } from "../../json.ts";
 
 /** What turns may do. */
 interface Policy {
@@ -104,12 +109,11 @@ export function modesOf(profile: RunProfile): Modes {
     : asks
     ? "ask"
     : "read-only";
-  const { turn } = widest;
-  return { all, initial, asks, widest: turn };
+  return { all, initial, asks, widest: widest.turn };
 }
 
 function isReadOnly(sandbox: RunProfile["sandbox"]): boolean {
-  return sandbox === undefined || typeOf(sandbox) === "readOnly";
+  return typeOf(sandbox) === "readOnly";
 }
 
 function isUnconfined(sandbox: RunProfile["sandbox"]): boolean {
@@ -118,12 +122,7 @@ function isUnconfined(sandbox: RunProfile["sandbox"]): boolean {
 }
 
 function typeOf(sandbox: RunProfile["sandbox"]): string {
-  const words: Record<string, string> = {
-    "read-only": "readOnly",
-    "workspace-write": "workspaceWrite",
-    "danger-full-access": "dangerFullAccess",
-  };
-  return typeof sandbox === "object" ? sandbox.type : words[sandbox ?? "read-only"]!;
+  return normalizeSandbox(sandbox ?? "read-only").type;
 }
 
 /** The value that stands for the model that codex is configured with; there is no way back to it. */
@@ -160,13 +159,12 @@ export class Settings {
 
   /** What a turn brings. Under `never` rules would not be heard. */
   get turn(): Pick<TurnOptions, "sandbox" | "approvalPolicy" | "mode" | "model" | "effort"> {
-    const model = this.#model === null ? {} : { model: this.#model };
     const { approvalPolicy } = this.#ruled ? this.#modes.widest : this.#mode.turn;
     return {
       mode: "default",
       ...this.#mode.turn,
       approvalPolicy,
-      ...model,
+      ...present({ model: this.#model }),
       effort: this.#effort,
     };
   }
@@ -310,8 +308,8 @@ function pairs(given: JsonValue | undefined, at: string): Record<string, string>
   if (given === undefined || given === null) return {};
   if (!Array.isArray(given)) throw misfit(at, "a list");
   return Object.fromEntries(given.map((each, index) => {
-    if (!isJsonObject(each)) throw misfit(`${at}[${index}]`, "a name and a value");
     const place = `${at}[${index}]`;
+    if (!isJsonObject(each)) throw misfit(place, "a name and a value");
     return [need(each, "name", place), need(each, "value", place)];
   }));
 }

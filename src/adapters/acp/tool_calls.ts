@@ -2,10 +2,10 @@
  * What the agent does, as calls of tools: commands, patches, MCP calls, searches.
  * @module
  */
-import type { JsonObject, JsonValue } from "../../json.ts";
+import { type JsonObject, type JsonValue, present } from "../../json.ts";
 import { baseName, isAbsolutePath, resolvePath } from "../../platform/mod.ts";
 import type { ThreadItem } from "../../thread_item.ts";
-import { fenceFor, resultBlocks } from "./content.ts";
+import { fenced, resultBlocks } from "./content.ts";
 import type {
   ContentBlock,
   ToolCallFields,
@@ -99,13 +99,10 @@ export function toolResultOf(item: ThreadItem): ToolCallFields {
       const { result, error } = item;
       const blocks = resultBlocks((result?.content ?? []) as readonly unknown[]);
       const failure: ContentBlock[] = error ? [{ type: "text", text: error.message }] : [];
-      const structured = result?.structuredContent;
       return {
         status: statusOf(item.status),
         content: asContent([...blocks, ...failure]),
-        ...(structured === undefined || structured === null
-          ? {}
-          : { rawOutput: structured as JsonValue }),
+        ...present({ rawOutput: result?.structuredContent as JsonValue }),
       };
     }
     case "dynamicToolCall":
@@ -135,10 +132,7 @@ function commandKind(actions: readonly JsonObject[]): ToolKind {
 
 /** The output of a command as text between marks that it does not have. */
 export function outputContent(output: string): ToolContent[] {
-  if (output === "") return [];
-  const shown = shortened(output);
-  const fence = fenceFor(shown);
-  return asContent([{ type: "text", text: `${fence}\n${shown.replace(/\n$/, "")}\n${fence}` }]);
+  return output === "" ? [] : textContent(fenced(shortened(output).replace(/\n$/, "")));
 }
 
 function shortened(output: string): string {
@@ -148,8 +142,12 @@ function shortened(output: string): string {
   return `${output.slice(0, half)}\n… ${left} characters are left out …\n${output.slice(-half)}`;
 }
 
-/** Blocks as the content of a tool. */
-export function asContent(blocks: readonly ContentBlock[]): ToolContent[] {
+/** A text as the content of a tool. */
+export function textContent(text: string): ToolContent[] {
+  return asContent([{ type: "text", text }]);
+}
+
+function asContent(blocks: readonly ContentBlock[]): ToolContent[] {
   return blocks.map((content) => ({ type: "content", content }));
 }
 
@@ -217,17 +215,15 @@ export function diffs(change: Change, cwd: string): ToolContent[] {
     case "delete":
       return [{ type: "diff", path, oldText: change.diff, newText: "" }];
     default: {
-      const hunks = hunksOf(change.diff);
-      const pairs = hunks.map(({ oldText, newText }): ToolContent => ({
+      const moved = movedTo(change) === null
+        ? []
+        : textContent(visible(`Moved from ${change.path}`));
+      const pairs = hunksOf(change.diff).map((hunk): ToolContent => ({
         type: "diff",
         path,
-        oldText,
-        newText,
+        ...hunk,
       }));
-      const from = movedTo(change) === null ? null : change.path;
-      return from === null
-        ? pairs
-        : [...asContent([{ type: "text", text: visible(`Moved from ${from}`) }]), ...pairs];
+      return [...moved, ...pairs];
     }
   }
 }

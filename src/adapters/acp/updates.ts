@@ -209,7 +209,6 @@ export class Updates {
           messageId: id,
         }));
       case "agentMessage":
-        return this.#rest("agent_message_chunk", begun, id, item.text);
       case "plan":
         return this.#rest("agent_message_chunk", begun, id, item.text);
       case "reasoning": {
@@ -234,8 +233,7 @@ export class Updates {
   #result(item: ThreadItem, id: string, shown: string): ToolCallFields {
     const call = toolCallOf(item, this.#host.cwd)!;
     const result = toolResultOf(item);
-    if (item.type === "fileChange") return { ...call, ...result };
-    if (item.type === "webSearch") return { ...call, ...result };
+    if (item.type === "fileChange" || item.type === "webSearch") return { ...call, ...result };
     if (item.type !== "commandExecution" || !this.#host.can.terminalOutput) return result;
     // The terminal has what was streamed; the item has everything.
     const output = item.aggregatedOutput ?? "";
