@@ -55,13 +55,12 @@ export function callError(
       functionality: error.feature,
     });
   }
-  const statusCode = statusOf(error);
   const retryAfter = retryAfterOf(error);
   return new ModelCallError("APICallError", message, {
     cause: error,
     data: error instanceof TurnFailedError ? { ...data, kind: error.kind } : data,
     isRetryable: error.retryable && !answered && !hasActed(error),
-    ...present({ statusCode }),
+    ...present({ statusCode: statusOf(error) }),
     ...(retryAfter === null ? {} : { responseHeaders: { "retry-after": retryAfter } }),
   });
 }

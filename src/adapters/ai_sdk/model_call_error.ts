@@ -3,6 +3,7 @@
  * @module
  */
 import { CodexError } from "../../errors/mod.ts";
+import { defined } from "../../json.ts";
 
 /** Which of the AI SDK's errors an error is. */
 export type CallErrorKind =
@@ -44,9 +45,7 @@ export class ModelCallError extends CodexError {
     super("modelCall", message, { retryable: isRetryable, ...rest });
     this.name = `AI_${kind}`;
     this.isRetryable = isRetryable;
-    if (statusCode !== undefined) this.statusCode = statusCode;
-    if (responseHeaders !== undefined) this.responseHeaders = responseHeaders;
-    if (functionality !== undefined) this.functionality = functionality;
+    Object.assign(this, defined({ statusCode, responseHeaders, functionality }));
     for (const mark of ["vercel.ai.error", `vercel.ai.error.AI_${kind}`]) {
       Object.defineProperty(this, Symbol.for(mark), { value: true });
     }

@@ -56,14 +56,14 @@ export class Model {
 
   /** A whole answer. */
   async doGenerate(call: ModelCall): Promise<ModelAnswer> {
-    const { started, warnings, parts } = await this.#begin(call, true);
+    const { run: { turn, startedAt, warnings }, parts } = await this.#begin(call, true);
     const content = new ContentBuilder();
     for await (const part of parts) {
       if (part.type === "error") throw part.error;
       if (part.type !== "finish") content.take(part);
       else {
         const { finishReason, usage, providerMetadata } = part;
-        const response = { id: started.turnId, timestamp: started.at, modelId: this.#modelId };
+        const response = { id: turn.turnId, timestamp: startedAt, modelId: this.#modelId };
         return {
           content: content.parts,
           finishReason,
@@ -79,8 +79,8 @@ export class Model {
 
   /** An answer as it comes. */
   async doStream(call: ModelCall): Promise<ModelStream> {
-    const { turn, parts, run } = await this.#begin(call, false);
-    const isRead = () => this.#isRead(run);
+    const { run, parts } = await this.#begin(call, false);
+    const read = () => this.#read(run);
     return {
       stream: new ReadableStream<ModelStreamPart>({
         async pull(controller): Promise<void> {
@@ -90,9 +90,9 @@ export class Model {
         },
         async cancel(): Promise<void> {
           // Not by the generator, which would wait for the next event.
-          await turn[Symbol.asyncDispose]();
+          await run.turn[Symbol.asyncDispose]();
           await parts.return();
-          isRead();
+          read();
           if (!run.isKept) releaseSession(run.session);
         },
       }, { highWaterMark: 0 }),
@@ -121,7 +121,6 @@ export class Model {
       const prompt = promptOf(conversation, known !== null);
       if (options.jsonOnly) prompt.text += "\n\nAnswer with one JSON value and nothing else.";
       const turn = await session.askStream(prompt, options.ask);
-      const started = { turnId: turn.turnId, at: new Date() };
       const run: Run = {
         call,
         isWhole,
@@ -129,7 +128,7 @@ export class Model {
         session,
         conversation,
         warnings,
-        started,
+        startedAt: new Date(),
         isKept: false,
         isRead: false,
       };
@@ -143,7 +142,7 @@ export class Model {
         if (error instanceof OutputValidationError) answered();
         else releaseSession(opened);
       });
-      return { started, warnings, turn, parts, run };
+      return { run, parts };
     } catch (error) {
       if (session !== null) releaseSession(session);
       // A codex that was started anew has lost what was kept, and was not asked.
@@ -178,20 +177,20 @@ export class Model {
     );
   }
 
-  #isRead(run: Run): void {
+  #read(run: Run): void {
     run.isRead = true;
     this.#kept.read(run.session);
   }
 
   async *#parts(run: Run): AsyncGenerator<ModelStreamPart, void, undefined> {
-    const { call, isWhole, turn, session, conversation, warnings, started } = run;
+    const { call, isWhole, turn, session, conversation, warnings, startedAt } = run;
     const { threadId, turnId } = turn;
     const reader = new TurnParts(threadId, turnId);
     const isJson = call.responseFormat?.type === "json";
     const told = new AnswerParts(threadId, turnId, isJson, isWhole);
     const isRaw = call.includeRawChunks === true;
     yield { type: "stream-start", warnings };
-    yield { type: "response-metadata", id: turnId, timestamp: started.at, modelId: this.#modelId };
+    yield { type: "response-metadata", id: turnId, timestamp: startedAt, modelId: this.#modelId };
     try {
       for await (const event of turn) {
         if (isRaw) yield { type: "raw", rawValue: event };
@@ -208,7 +207,7 @@ export class Model {
         const answer = { role: "assistant" as const, text: told.answer };
         const said = [...history, asked, { ...answer, images: [], imageKeys: [], tools: [] }];
         const key = await keyOf(system, said);
-        this.#isRead(run);
+        this.#read(run);
         this.#kept.keep(key, session);
         run.isKept = true;
       }
@@ -220,7 +219,7 @@ export class Model {
       }
       yield { type: "finish", usage, finishReason, providerMetadata: told.metadata() };
     } finally {
-      this.#isRead(run);
+      this.#read(run);
       this.#acted.delete(turnId);
       // What a stopped turn left behind in the thread is not in anybody's history.
       if (!run.isKept) releaseSession(session);
@@ -229,11 +228,8 @@ export class Model {
 }
 
 interface Begun {
-  started: { turnId: string; at: Date };
-  warnings: ModelWarning[];
-  turn: ModelTurn;
-  parts: AsyncGenerator<ModelStreamPart, void, undefined>;
   run: Run;
+  parts: AsyncGenerator<ModelStreamPart, void, undefined>;
 }
 
 interface Run {
@@ -244,7 +240,7 @@ interface Run {
   session: ModelSession;
   conversation: Conversation;
   warnings: ModelWarning[];
-  started: { at: Date };
+  startedAt: Date;
   /** Whether the session waits for the next message. */
   isKept: boolean;
   /** Whether the answer is read to its end, or given up. */
