@@ -24,3 +24,11 @@ test("one line of an ignore file leaves out what git leaves out", () => {
     assert.equal(isIgnored([rules], path, false), ignored, `${text} ${path}`);
   }
 });
+
+test("a line that is longer than any path is no pattern, whatever it holds", () => {
+  for (const part of ["b", "\u00e9", "[:alpha:]", "**/", "*", "\\"]) {
+    const rules = readIgnoreRules({ base: "", text: `*[${part.repeat(2 ** 18)}]x\nabc` });
+    assert.equal(isIgnored([rules], "abc", false), true, part);
+    assert.equal(isIgnored([rules], "a".repeat(200), false), null, part);
+  }
+});

@@ -797,6 +797,12 @@ test("ignore files that would take hours are refused, and one that takes a while
     error instanceof CheckpointError && error.data?.["reason"] === "tooLarge";
   b.put(".gitignore", "*a*b*c?\n".repeat(100_000));
   await assert.rejects(w.record(undefined), isTooLarge);
+  // Few rules of which each is looked at for long.
+  b.put("a".repeat(200), "");
+  for (const costly of [`*[${"b".repeat(4_000)}]x\n`, `${"**/".repeat(1_300)}x\n`]) {
+    b.put(".gitignore", costly.repeat(256));
+    await assert.rejects(w.record(undefined), isTooLarge);
+  }
   rmSync(join(b.root, ".gitignore"));
   // Each of them is allowed; together they hold for one directory.
   for (const folder of ["", "d/", "d/e/"]) b.put(`${folder}.gitignore`, "*a*b*c?\n".repeat(2_000));

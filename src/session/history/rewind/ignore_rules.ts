@@ -32,9 +32,16 @@ export interface IgnoreRules {
 
 /** What looking at the rules has cost: comparisons, and steps of those with wildcards. */
 export interface IgnoreWork {
-  /** So far. */
+  /** So far; without end where one path took too long to be told. */
   units: number;
+  /** What it may come to with this path. */
+  most?: number;
 }
+
+/** What one path may cost, some tenths of a second: nothing else goes on meanwhile. */
+const PATH_WORK = 20_000_000;
+/** Characters of a pattern: what is longer than any path is none. */
+const LONGEST = 4096;
 
 /** Reads one ignore file. `foldCase`: as on a disk that knows no letter case. */
 export function readIgnoreRules({ base, text }: IgnoreSource, foldCase = false): IgnoreRules {
@@ -53,7 +60,7 @@ function readRule(line: string): Rule | null {
   if (negated) pattern = pattern.slice(1);
   const directoryOnly = pattern.length > 1 && pattern.endsWith("/");
   if (directoryOnly) pattern = pattern.slice(0, -1);
-  if (pattern === "") return null;
+  if (pattern === "" || pattern.length > LONGEST) return null;
   const anywhere = !pattern.includes("/");
   if (pattern.startsWith("/")) pattern = pattern.slice(1);
   pattern = toBytes(pattern);
@@ -84,6 +91,7 @@ export function isIgnored(
   foldCase = false,
   work: IgnoreWork = { units: 0 },
 ): boolean | null {
+  work.most = work.units + PATH_WORK;
   const whole = toBytes(foldCase ? fold(path) : path);
   const name = whole.slice(whole.lastIndexOf("/") + 1);
   for (let each = sources.length - 1; each >= 0; each--) {
@@ -142,12 +150,15 @@ export function matches(
     const key = p * width + t;
     // A step costs some ten times what comparing a name does.
     work.units += 10;
+    if (work.units > (work.most ?? Infinity)) work.units = Infinity;
+    if (work.units === Infinity) return "never";
     const fit = known.get(key) ?? step(p, t);
     known.set(key, fit);
     return fit;
   };
   const step = (p: number, t: number): Fit => {
     for (; p < pattern.length; p++, t++) {
+      work.units++;
       const letter = pattern[p]!;
       if (letter === "*") return star(p, t);
       const now = text[t];
@@ -155,7 +166,7 @@ export function matches(
       if (letter === "?") {
         if (paths && now === "/") return "no";
       } else if (letter === "[") {
-        const end = classFits(pattern, p, now);
+        const end = classFits(pattern, p, now, work);
         if (end === "open") return "never";
         if (end === null || (paths && now === "/")) return "no";
         p = end;
@@ -201,13 +212,19 @@ const NAMED: Readonly<Record<string, RegExp>> = {
 };
 
 /** Where the class that begins at `from` ends, when it fits; `null` when it does not, `open` when it has no end. */
-function classFits(pattern: string, from: number, letter: string): number | "open" | null {
+function classFits(
+  pattern: string,
+  from: number,
+  letter: string,
+  work: IgnoreWork,
+): number | "open" | null {
   let at = from + 1;
   const negated = pattern[at] === "!" || pattern[at] === "^";
   if (negated) at++;
   let fits = false;
   let before = "";
   for (let first = true;; first = false) {
+    work.units++;
     let now = pattern[at];
     if (now === undefined) return "open";
     if (now === "]" && !first) break;

@@ -185,6 +185,7 @@ export async function scanTree(
     );
     for (const each of next) open.push(...each);
   }
+  await pause();
   return scan;
 }
 
