@@ -239,7 +239,8 @@ export class SessionOpener<Opened extends OpenedThread> {
         if (text) {
           const from = "threadId" in opening ? opening.threadId : null;
           const { tellInstructions } = await import("../thread/instructions.ts");
-          await tellInstructions(core, from, session.threadId, text);
+          const cut = "at" in opening && Object.keys(opening.at ?? {}).length > 0;
+          await tellInstructions(core, from, session.threadId, text, cut);
         }
         if (plan.checkpoints !== null) await recover();
         await plan.portable?.opened(session.threadId);

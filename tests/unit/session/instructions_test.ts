@@ -47,11 +47,21 @@ test("a thread is told instructions that neither its file nor this process knows
   // What was told last counts, and not that the file has it as well.
   await tellInstructions(now, "t3", "t3", old);
   assert.equal(told.length, 2);
+  // What was told after its beginning may be gone from a thread that was taken back, and is not in a copy of its first turns.
+  await tellInstructions(now, "t3", "t3", old, true);
+  await tellInstructions(now, "t3", "t6", old, true);
+  assert.equal(told.length, 4);
+  await tellInstructions(now, "t1", "t1", old, true);
+  await tellInstructions(now, "t2", "t7", "Be long.", true);
+  assert.equal(told.length, 4);
+  await writeFile(path, `{"payload":{"type":"task_complete"}}\n${JSON.stringify(message)}\n`);
+  await tellInstructions(now, "t8", "t9", old, true);
+  assert.equal(told.length, 5);
   // The file that another machine names is not this one's.
   const remote = core("0.169.0", { transport: { type: "websocket", url: "wss://a" } });
   await tellInstructions(remote, "t5", "t5", old);
-  assert.equal(told.length, 3);
+  assert.equal(told.length, 6);
   // Codex that can't be told, or tells by itself.
   await tellInstructions(core("0.116.0"), "t4", "t4", "Be odd.");
-  assert.equal(told.length, 3);
+  assert.equal(told.length, 6);
 });

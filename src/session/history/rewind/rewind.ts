@@ -16,6 +16,7 @@ import { withVariable } from "../../../platform/mod.ts";
 import type { RewindOptions, RewindPlan } from "../../profile.ts";
 import { alone } from "../../thread/alone.ts";
 import { assertCounted } from "../../thread/fork_point.ts";
+import { tellInstructions } from "../../thread/instructions.ts";
 import type { ThreadHost } from "../../thread/thread_host.ts";
 import type { Conversation } from "./workspace.ts";
 import {
@@ -74,6 +75,8 @@ export async function rewind(host: ThreadHost, options: RewindOptions): Promise<
     const takeBack = async () => {
       await revertThread(core, host.threadId, before, dropped);
       host.reverted();
+      const { developerInstructions: text } = host.profile;
+      if (text) await tellInstructions(core, host.threadId, host.threadId, text, true);
     };
     if (tree === null) {
       if (conversation) await takeBack();
