@@ -138,8 +138,8 @@ export interface RunProfile {
   /** How much of its reasoning the model sums up. Default: codex's own. */
   reasoningSummary?: "auto" | "concise" | "detailed" | "none";
   /**
-   * The provider's class of service, such as `"flex"`. Needs codex 0.125; one that the server does not confirm is a
-   * `PolicyMismatchError`. Default: codex's own.
+   * The provider's class of service, such as `"flex"` or `"fast"`, which newer codex also calls `"priority"`. Needs codex
+   * 0.125; one that the server does not confirm is a `PolicyMismatchError`. Default: codex's own.
    */
   serviceTier?: string;
   /** How the model talks. Models without personalities ignore it. Default: codex's own. */

@@ -75,6 +75,8 @@ for (const version of codexes("0.169.0", "0.145.0", "0.125.0", "0.104.0")) {
           ? { model: personal, serviceTier: "priority" }
           : { serviceTier: "flex" };
         assert.equal((await run(tier)).body["service_tier"], tier.serviceTier);
+        const fast = await run({ model: personal, serviceTier: "fast" });
+        assert.equal(fast.body["service_tier"], "priority");
       }
 
       assert.equal((await run({ modelProvider: "other" })).headers["x-provider"], "other");

@@ -75,7 +75,9 @@ export function confirmProfile(profile: ResolvedProfile, result: JsonValue): voi
   const echo: JsonObject = isJsonObject(result) ? result : {};
   const mismatches = (["modelProvider", "serviceTier"] as const).flatMap((field) => {
     const asked = profile[field];
-    if (asked === null || echo[field] === asked) return [];
+    // Codex from 0.136 on confirms its own name of a tier, "fast", by the provider's.
+    const tier = asked === "fast" ? "priority" : asked;
+    if (asked === null || echo[field] === asked || echo[field] === tier) return [];
     return [{ field, asked, confirmed: String(echo[field] ?? "nothing") }];
   });
   if (mismatches.length > 0) throw new PolicyMismatchError(mismatches);
