@@ -23,6 +23,7 @@ import type { ClientConfig, CustomTransportConfig } from "../../runtime/mod.ts";
 import type { MemoryEnd, Transport, TransportFactory, TransportSink } from "../../transport/mod.ts";
 import type * as connection from "../connection.ts";
 import {
+  type CassetteEntry,
   type CassetteMessage,
   formatCassette,
   normalize,
@@ -286,7 +287,7 @@ export interface CassetteReplayOptions {
 export class CassetteReplay {
   /** Connects to the recording, for the `transport` of a client's configuration. */
   readonly transport: CustomTransportConfig;
-  readonly #connections: { message: CassetteMessage; line: number }[][];
+  readonly #connections: CassetteEntry[][];
   readonly #answers: CassetteAnswers;
   readonly #tapes: Tape[] = [];
   readonly #lines: number;
@@ -357,8 +358,7 @@ export class CassetteReplay {
     } catch (error) {
       if (error instanceof CassetteDivergenceError) this.#diverged(error);
       // The reason stands where a process would have written it, so that every waiting call tells it.
-      const why = messageOf(error);
-      server.close({ exit: null, stderrTail: why, error });
+      server.close({ exit: null, stderrTail: messageOf(error), error });
     }
   }
 
@@ -376,11 +376,9 @@ export class CassetteReplay {
 }
 
 /** Takes the connections of a recording apart: they are numbered, or begin with `initialize`. */
-function connectionsOf(
-  messages: readonly CassetteMessage[],
-): { message: CassetteMessage; line: number }[][] {
-  const connections: { message: CassetteMessage; line: number }[][] = [];
-  const open = new Map<number, { message: CassetteMessage; line: number }[]>();
+function connectionsOf(messages: readonly CassetteMessage[]): CassetteEntry[][] {
+  const connections: CassetteEntry[][] = [];
+  const open = new Map<number, CassetteEntry[]>();
   messages.forEach((message, i) => {
     const number = message.c ?? 0;
     let entries = open.get(number);

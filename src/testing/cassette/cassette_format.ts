@@ -19,6 +19,12 @@ export interface CassetteMessage {
   readonly closed?: CassetteClosed;
 }
 
+/** A message, and its line in the cassette, from 1. */
+export interface CassetteEntry {
+  readonly message: CassetteMessage;
+  readonly line: number;
+}
+
 /** How a server ended. */
 export interface CassetteClosed {
   /** How its process ended; `null` when unknown. */

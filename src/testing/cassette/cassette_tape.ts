@@ -16,7 +16,12 @@ import {
   stringOf,
 } from "../../json.ts";
 import { CassetteDivergenceError } from "./cassette_divergence_error.ts";
-import { type CassetteClosed, type CassetteMessage, inJson } from "./cassette_format.ts";
+import {
+  type CassetteClosed,
+  type CassetteEntry,
+  type CassetteMessage,
+  inJson,
+} from "./cassette_format.ts";
 
 /**
  * What this library asks the server for by itself, where it can't look or is not told: it depends on the machine and on
@@ -60,9 +65,9 @@ export class Tape {
   readonly #texts: Map<string, string> = new Map();
   #ended = false;
 
-  /** Loads the messages of one connection; `line` is the number of the first one in the whole cassette. */
+  /** Loads the messages of one connection. */
   constructor(
-    entries: readonly { message: CassetteMessage; line: number }[],
+    entries: readonly CassetteEntry[],
     answers: CassetteAnswers,
   ) {
     this.#slots = slotsOf(entries);
@@ -129,9 +134,14 @@ export class Tape {
     return new TextEncoder().encode(lines.join("\n"));
   }
 
+  /** The recorded name of the thread that the client means; empty for none. */
+  #laneOf(params: JsonObject): string {
+    const thread = threadIn(params) ?? "";
+    return this.#threads.get(thread) ?? thread;
+  }
+
   #find(kind: "request" | "notification", method: string, params: JsonObject): Slot | null {
-    const actual = threadIn(params);
-    const thread = actual === null ? "" : this.#threads.get(actual) ?? actual;
+    const thread = this.#laneOf(params);
     const fits = (slot: Slot) =>
       slot.fromClient && slot.kind === kind && slot.method === method && slot.state !== "done";
     for (const slot of this.#slots) {
@@ -191,8 +201,7 @@ export class Tape {
   }
 
   #divergence(method: string, params: JsonObject): CassetteDivergenceError {
-    const actual = threadIn(params);
-    const lane = actual === null ? "" : this.#threads.get(actual) ?? actual;
+    const lane = this.#laneOf(params);
     const waiting = this.#slots.filter((slot) => slot.fromClient && slot.state === "waiting");
     const next = waiting.find((slot) => slot.lane === lane) ?? waiting[0];
     const end = (this.#slots.at(-1)?.line ?? 0) + 1;
@@ -309,9 +318,7 @@ export interface Slot {
 }
 
 /** Finds out what each message depends on. */
-function slotsOf(
-  entries: readonly { message: CassetteMessage; line: number }[],
-): Slot[] {
+function slotsOf(entries: readonly CassetteEntry[]): Slot[] {
   const slots: Slot[] = [];
   const calls = new Map<unknown, Slot>();
   const questions = new Map<unknown, Slot>();

@@ -2,6 +2,7 @@
  * Private directories for a codex under test, and the server that its model runs in.
  * @module
  */
+import { delay } from "../../async.ts";
 import { CodexError } from "../../errors/mod.ts";
 import { platformName, sharedBuiltin } from "../../platform/mod.ts";
 
@@ -105,7 +106,7 @@ async function remove(fs: any, root: string): Promise<void> {
       return await fs.rm(root, { recursive: true, force: true });
     } catch (error) {
       if (attempt === 5) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 50 * attempt));
+      await delay(50 * attempt);
     }
   }
 }
