@@ -160,8 +160,7 @@ export function applyEdits(text: string, edits: readonly ArtifactEdit[]): string
     : text.endsWith("\n");
   const last = out.length - 1;
   return out.map((line, index) => {
-    if (index < last) return line.text + (line.eol === "" ? eol : line.eol);
-    return finalNewline ? line.text + (line.eol === "" ? eol : line.eol) : line.text;
+    return index < last || finalNewline ? line.text + (line.eol || eol) : line.text;
   }).join("");
 }
 

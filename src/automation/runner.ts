@@ -316,8 +316,7 @@ export function firstStep(spec: AutomationSpec, now: number, closed: boolean): A
   if (closed) return { type: "fail", error: closedError() };
   if (spec.maxRuns === 0) return { type: "stop" };
   const dueAt = Math.max(spec.startAt?.getTime() ?? now, now);
-  const stopAt = spec.stopAt?.getTime() ?? Infinity;
-  return dueAt >= stopAt ? { type: "stop" } : { type: "wait", dueAt };
+  return dueAt >= stopTime(spec) ? { type: "stop" } : { type: "wait", dueAt };
 }
 
 /** Whether the run that is due at `dueAt` may start now: `null`, or what happens instead. */
@@ -328,7 +327,7 @@ export function stepAtDue(
   closed: boolean,
 ): AutomationStep | null {
   if (closed) return { type: "fail", error: closedError() };
-  if (now >= (spec.stopAt?.getTime() ?? Infinity)) return { type: "stop" };
+  if (now >= stopTime(spec)) return { type: "stop" };
   // The clock was set back while it waited.
   return dueAt > now ? { type: "wait", dueAt: nextDue(dueAt, spec.every, now) } : null;
 }
@@ -342,7 +341,7 @@ export function nextStep(
 ): AutomationStep {
   if (runs >= (spec.maxRuns ?? Infinity)) return { type: "stop" };
   const dueAt = nextDue(lastDue, spec.every, now);
-  if (dueAt >= (spec.stopAt?.getTime() ?? Infinity)) return { type: "stop" };
+  if (dueAt >= stopTime(spec)) return { type: "stop" };
   if (dueAt <= LAST_MOMENT) return { type: "wait", dueAt };
   return {
     type: "fail",
@@ -352,6 +351,11 @@ export function nextStep(
       accepts: "a number of milliseconds that a Date can hold",
     }),
   };
+}
+
+/** From when on nothing begins. */
+function stopTime({ stopAt }: AutomationSpec): number {
+  return stopAt?.getTime() ?? Infinity;
 }
 
 function closedError(): SessionClosedError {

@@ -9,6 +9,7 @@ import {
   jsonMisfit,
   type JsonObject,
   type JsonValue,
+  kindOf,
   MAX_JSON_DEPTH,
 } from "../json.ts";
 import { RpcValidationError } from "../errors/mod.ts";
@@ -108,7 +109,7 @@ export interface OutboundMessage {
 
 /** Says what a decoded JSON value is. */
 function classify(value: JsonValue): RpcMessage {
-  if (!isJsonObject(value)) return malformed(`expected an object, got ${typeName(value)}`);
+  if (!isJsonObject(value)) return malformed(`expected an object, got ${kindOf(value)}`);
   const id = value["id"];
   const method = value["method"];
   const hasId = typeof id === "number" || typeof id === "string";
@@ -119,7 +120,7 @@ function classify(value: JsonValue): RpcMessage {
       return { kind: "notification", method, params: known, raw: value };
     }
     if (hasId) return { kind: "request", id, method, params: known, raw: value };
-    return malformed(`the id of ${method} is ${typeName(id)}`);
+    return malformed(`the id of ${method} is ${kindOf(id)}`);
   }
   if (!hasId) return malformed("neither a method nor an id");
   const error = value["error"];
@@ -143,10 +144,6 @@ function errorObject(error: JsonObject): RpcErrorObject {
 
 function malformed(reason: string): RpcMalformed {
   return { kind: "malformed", reason };
-}
-
-function typeName(value: JsonValue): string {
-  return value === null ? "null" : Array.isArray(value) ? "an array" : `a ${typeof value}`;
 }
 
 /** Decodes one line; a line that is no message is told as `malformed`, never thrown. */

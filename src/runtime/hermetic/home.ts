@@ -18,7 +18,7 @@ import {
   PolicyError,
   SpawnError,
 } from "../../errors/mod.ts";
-import { defined, isJsonObject, type JsonValue, plainSettings } from "../../json.ts";
+import { type JsonValue, parseObject, plainSettings, present, stringOf } from "../../json.ts";
 import { fileSystem, isTaken, treeFiles } from "../../platform/fs.ts";
 import {
   atScriptEnd,
@@ -126,7 +126,7 @@ export function inHome(
       // The login would bring what its account is connected to, such as the user's mail, and the plugins that it has.
       "features.apps": false,
       "features.plugins": false,
-      ...defined({ [COMMANDS_HOME]: user.home ?? undefined }),
+      ...present({ [COMMANDS_HOME]: user.home }),
       ...own,
     },
   };
@@ -393,24 +393,15 @@ export function judgeOwner(
 
 /** Reads a record; `null` when it is none. */
 export function readOwner(text: string): { owner: Owner; locked: boolean } | null {
-  let value: JsonValue;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return null;
-  }
-  if (!isJsonObject(value) || !Number.isSafeInteger(value["pid"])) return null;
-  const word = (name: string): string | null => {
-    const known = value[name];
-    return typeof known === "string" ? known : null;
-  };
+  const value = parseObject(text);
+  if (value === null || !Number.isSafeInteger(value["pid"])) return null;
   return {
     owner: {
       pid: value["pid"] as number,
-      start: word("start"),
-      boot: word("boot"),
-      space: word("space"),
-      machine: word("machine"),
+      start: stringOf(value, "start"),
+      boot: stringOf(value, "boot"),
+      space: stringOf(value, "space"),
+      machine: stringOf(value, "machine"),
     },
     locked: value["locked"] === true,
   };
