@@ -79,8 +79,7 @@ export class LineFramer {
   /** Ends the stream; returns the size of an unfinished last line, which is dropped. */
   end(): number {
     const bytes = this.pendingBytes;
-    this.#parts = [];
-    this.#partBytes = 0;
+    this.#takeParts();
     this.#skipping = null;
     return bytes;
   }
@@ -94,15 +93,21 @@ export class LineFramer {
     this.#parts.push(part);
     this.#partBytes += part.length;
     if (this.#partBytes > this.#maxBytes) {
-      const all = joinBytes(this.#parts);
+      const all = joinBytes(this.#takeParts());
       this.#skipping = {
         head: this.#decoder.decode(all.subarray(0, HEAD_BYTES)),
-        bytes: this.#partBytes,
+        bytes: all.length,
         tail: all.slice(-TAIL_BYTES),
       };
-      this.#parts = [];
-      this.#partBytes = 0;
     }
+  }
+
+  /** What is there of the unfinished line, which is not kept any more. */
+  #takeParts(): Uint8Array[] {
+    const parts = this.#parts;
+    this.#parts = [];
+    this.#partBytes = 0;
+    return parts;
   }
 
   #endLine(): void {
@@ -112,10 +117,7 @@ export class LineFramer {
       this.#sink.tooLong(skipped.bytes, skipped.head, this.#decoder.decode(skipped.tail));
       return;
     }
-    const bytes = joinBytes(this.#parts);
-    this.#parts = [];
-    this.#partBytes = 0;
-    const line = this.#decoder.decode(bytes);
+    const line = this.#decoder.decode(joinBytes(this.#takeParts()));
     this.#emit(line, 0, line.length);
   }
 

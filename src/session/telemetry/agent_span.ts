@@ -131,19 +131,18 @@ export class AgentSpan {
     parent: OtelContext | null,
     telemetry: Telemetry,
   ) {
-    const capture = telemetry.captureContent;
     this.#telemetry = telemetry;
     this.#tracer = tracer;
     this.#instruments = meter === null ? null : Instruments.of(meter);
     this.#facts = facts;
-    this.#capture = capture;
+    this.#capture = telemetry.captureContent;
     const version = facts.version === "" ? {} : { "gen_ai.agent.version": facts.version };
     const above = parent ?? NO_CONTEXT;
     this.#span = this.#start(`invoke_agent ${AGENT}`, INTERNAL, this.#startedAt, above, {
       ...this.#common("invoke_agent"),
       ...version,
       ...(facts.json ? { "gen_ai.output.type": "json" } : {}),
-      ...(capture ? { "gen_ai.input.messages": inputMessages(facts.input) } : {}),
+      ...(this.#capture ? { "gen_ai.input.messages": inputMessages(facts.input) } : {}),
     });
     this.context = this.#span === null ? above : contextOf(this.#span, above);
     this.trace = traceOf(this.#span ?? undefined);
@@ -326,7 +325,6 @@ export class AgentSpan {
     const waited = this.#waitsSince !== null && this.#tally.more && status !== "completed";
     if (this.#chat === null && waited) this.#beginChat(this.#waitsSince!);
     this.#endChat(null, status === "completed" ? {} : failed);
-    const { model } = this.#facts;
     this.#finish(this.#span, failed, isError, {
       ...(this.#usage === null ? {} : usageOf(this.#usage)),
       ...(this.#turnId === "" ? {} : { "codex.turn.id": this.#turnId }),
@@ -340,7 +338,7 @@ export class AgentSpan {
       this.#tally.counts.toolCalls,
       {
         "gen_ai.agent.name": AGENT,
-        ...present({ "gen_ai.request.model": model }),
+        ...present({ "gen_ai.request.model": this.#facts.model }),
       },
       failed,
     );

@@ -42,31 +42,29 @@ export class Instruments {
   readonly #toolNames: Set<string> = new Set();
 
   private constructor(meter: OtelMeter) {
-    const seconds = (name: string, description: string, explicitBucketBoundaries: number[]) =>
-      meter.createHistogram(name, { unit: "s", description, advice: { explicitBucketBoundaries } });
-    const calls = (name: string, unit: string, description: string) =>
-      meter.createHistogram(name, {
-        unit,
-        description,
-        advice: { explicitBucketBoundaries: CALLS },
-      });
+    const histogram = (name: string, unit: string, description: string, bounds: number[]) => {
+      const advice = { explicitBucketBoundaries: bounds };
+      return meter.createHistogram(`gen_ai.${name}`, { unit, description, advice });
+    };
     const tokens = (name: string, description: string) =>
       meter.createCounter(`gen_ai.client.inference.usage.${name}`, {
         unit: "{token}",
         description,
       });
-    this.#chat = seconds("gen_ai.client.inference.duration", "Calls of the model.", SECONDS);
-    this.#agent = seconds("gen_ai.invoke_agent.duration", "Turns of the agent.", AGENT_SECONDS);
-    this.#tool = seconds("gen_ai.execute_tool.duration", "Uses of tools.", SECONDS);
-    this.#inferenceCalls = calls(
-      "gen_ai.invoke_agent.inference_calls",
+    this.#chat = histogram("client.inference.duration", "s", "Calls of the model.", SECONDS);
+    this.#agent = histogram("invoke_agent.duration", "s", "Turns of the agent.", AGENT_SECONDS);
+    this.#tool = histogram("execute_tool.duration", "s", "Uses of tools.", SECONDS);
+    this.#inferenceCalls = histogram(
+      "invoke_agent.inference_calls",
       "{inference_call}",
       "Calls of the model a turn.",
+      CALLS,
     );
-    this.#toolCalls = calls(
-      "gen_ai.invoke_agent.tool_calls",
+    this.#toolCalls = histogram(
+      "invoke_agent.tool_calls",
       "{tool_call}",
       "Uses of tools a turn.",
+      CALLS,
     );
     this.#tokens = [
       ["inputTokens", tokens("input_tokens", "Tokens in prompts, cached ones included.")],
