@@ -5,7 +5,15 @@
  */
 import type { HttpServer } from "./http_server.ts";
 import { delay } from "../async.ts";
-import { builtin, canRead, isGranted, nodeProcess, platformName, runtimeName } from "./runtime.ts";
+import {
+  builtin,
+  canRead,
+  isGranted,
+  nodeProcess,
+  platformName,
+  realPath,
+  runtimeName,
+} from "./runtime.ts";
 import type { TreeFiles } from "./tree.ts";
 import { openUnasked, unasked } from "./unasked.ts";
 
@@ -104,6 +112,16 @@ export function isTaken(error: unknown): boolean {
 /** Whether an error says that this script lacks a Deno permission. */
 export function isPermissionError(error: unknown): boolean {
   return error instanceof Error && error.name === "NotCapable";
+}
+
+/**
+ * Whether what lies at `below` is a link or is reached through one. `root` itself may be one, and where it can't be looked,
+ * as before anything is there, there is none.
+ */
+export function isLinked(root: string, below: string): boolean {
+  const [top, real] = [realPath(root), realPath(`${root}/${below}`)];
+  if (top === null || real === null) return false;
+  return real.replaceAll("\\", "/") !== `${top.replaceAll("\\", "/").replace(/\/$/, "")}/${below}`;
 }
 
 function says(error: unknown, code: string, name: string): boolean {

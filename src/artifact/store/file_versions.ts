@@ -23,8 +23,8 @@
  * @module
  */
 import { CodexError, messageOf, PermissionDeniedError } from "../../errors/mod.ts";
-import { fileSystem, isMissing, isPermissionError } from "../../platform/fs.ts";
-import { type FileSystem, realPath } from "../../platform/mod.ts";
+import { fileSystem, isLinked, isMissing, isPermissionError } from "../../platform/fs.ts";
+import type { FileSystem } from "../../platform/mod.ts";
 import { type ArtifactChange, decodeArtifact, encodeMeta, safeName, storeError } from "./record.ts";
 import { type ArtifactStoreOptions, emptyArtifact, type StoredArtifact } from "./store.ts";
 
@@ -111,11 +111,7 @@ export class FileVersions {
    * writes, empties or removes must not be elsewhere. `path` is seen from `root`, which itself may be a link.
    */
   #assertNoLink(path: string): void {
-    const [root, real] = [realPath(this.#root), realPath(`${this.#root}/${path}`)];
-    if (root === null || real === null) return;
-    if (real.replaceAll("\\", "/") === `${root.replaceAll("\\", "/").replace(/\/$/, "")}/${path}`) {
-      return;
-    }
+    if (!isLinked(this.#root, path)) return;
     throw storeError(
       `${this.#root}/${path} is a link or leads through one, and is left alone. Move it away.`,
     );

@@ -8,7 +8,8 @@
  */
 import { ThreadInUseError, UnsupportedError } from "../../errors/mod.ts";
 import { asList, joinBytes, memberOf, stringOf } from "../../json.ts";
-import { type FileSystem, realPath } from "../../platform/mod.ts";
+import { isLinked } from "../../platform/fs.ts";
+import type { FileSystem } from "../../platform/mod.ts";
 import { featureSince, isRefusal, supports } from "../../protocol/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
 import { compareVersions } from "../../version.ts";
@@ -259,10 +260,7 @@ async function removeLeftovers(files: FileSystem, directory: string): Promise<vo
 
 /** Who may write to codex's home may have put a link there: what is written must not be elsewhere. */
 function assertNoLink(home: string, below: string): void {
-  const [root, real] = [realPath(home), realPath(`${home}/${below}`)];
-  if (root === null || real === null) return;
-  const plain = (path: string) => path.replaceAll("\\", "/").replace(/\/$/, "");
-  if (plain(real) === `${plain(root)}/${below}`) return;
+  if (!isLinked(home, below)) return;
   throw threadStoreError(
     `${home}/${below} is a link or leads through one, and is left alone.`,
     undefined,

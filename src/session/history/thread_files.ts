@@ -3,8 +3,8 @@
  * @module
  */
 import { messageOf, PermissionDeniedError, ThreadInUseError } from "../../errors/mod.ts";
-import { fileSystem, isPermissionError } from "../../platform/fs.ts";
-import { type FileSystem, realPath } from "../../platform/mod.ts";
+import { fileSystem, isLinked, isPermissionError } from "../../platform/fs.ts";
+import type { FileSystem } from "../../platform/mod.ts";
 import { threadStoreError } from "./thread_store.ts";
 
 /** A writer needs milliseconds; what is this old was left behind by one that was killed. */
@@ -127,11 +127,7 @@ export class ThreadFiles {
 
   /** Whoever may write below `root` may have put a link there: what is read and written must not be elsewhere. */
   #assertNoLink(path: string): void {
-    const [root, real] = [realPath(this.root), realPath(`${this.root}/${path}`)];
-    if (root === null || real === null) return;
-    if (real.replaceAll("\\", "/") === `${root.replaceAll("\\", "/").replace(/\/$/, "")}/${path}`) {
-      return;
-    }
+    if (!isLinked(this.root, path)) return;
     throw threadStoreError(
       `${this.root}/${path} is a link or leads through one, and is left alone. Move it away.`,
       undefined,

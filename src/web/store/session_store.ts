@@ -15,7 +15,7 @@ import {
   shape,
   text,
 } from "../../check/mod.ts";
-import { isJsonObject } from "../../json.ts";
+import { isJsonObject, stringOf } from "../../json.ts";
 import { commitValue, type KvDatabase, type KvKey, takeKv } from "../../kv.ts";
 
 /** What is remembered of a session. */
@@ -78,14 +78,9 @@ const sessionKind: Kind = required(object(shape<StoredSession>({
   revision: required(count(1)),
 })));
 
-function check(where: string, given: Readonly<Record<string, unknown>>): void {
-  for (const argument of Object.keys(given)) {
-    checkArgument(
-      where,
-      argument,
-      given[argument],
-      argument === "before" ? required(date) : required(text),
-    );
+function check(where: string, texts: Readonly<Record<string, unknown>>): void {
+  for (const [name, value] of Object.entries(texts)) {
+    checkArgument(where, name, value, required(text));
   }
 }
 
@@ -128,7 +123,7 @@ export class MemorySessionStore implements SessionStore {
   /** Sessions of all tenants that were last used before this. */
   // deno-lint-ignore require-await -- what is wrong must reject
   async unusedSince(before: Date): Promise<StoredSession[]> {
-    check("unusedSince", { before });
+    checkArgument("unusedSince", "before", before, required(date));
     return [...this.#sessions.values()].filter(({ usedAt }) => usedAt < before);
   }
 
@@ -209,7 +204,7 @@ export class KvSessionStore implements SessionStore {
 
   /** Sessions of all tenants that were last used before this. */
   async unusedSince(before: Date): Promise<StoredSession[]> {
-    check("unusedSince", { before });
+    checkArgument("unusedSince", "before", before, required(date));
     const found: StoredSession[] = [];
     for await (const { value } of this.#kv.list({ prefix: [...this.#prefix, "session"] })) {
       const session = decode(value);
@@ -253,8 +248,10 @@ export class KvSessionStore implements SessionStore {
 /** A record that is not whole belongs to nobody. */
 function decode(value: unknown): StoredSession | null {
   if (!isJsonObject(value)) return null;
-  const { sessionId, tenant, threadId, title, createdAt, model, effort, used, usedAt, revision } =
-    value as Record<string, unknown>;
+  const { sessionId, tenant, threadId, createdAt, used, usedAt, revision } = value as Record<
+    string,
+    unknown
+  >;
   if (
     typeof sessionId !== "string" || typeof tenant !== "string" || typeof threadId !== "string"
   ) return null;
@@ -262,10 +259,10 @@ function decode(value: unknown): StoredSession | null {
     sessionId,
     tenant,
     threadId,
-    title: typeof title === "string" ? title : null,
+    title: stringOf(value, "title"),
     createdAt: createdAt instanceof Date ? createdAt : new Date(0),
-    model: typeof model === "string" ? model : null,
-    effort: typeof effort === "string" ? effort : null,
+    model: stringOf(value, "model"),
+    effort: stringOf(value, "effort"),
     used: used === true,
     // Records of an earlier version lack these.
     usedAt: usedAt instanceof Date ? usedAt : createdAt instanceof Date ? createdAt : new Date(0),
