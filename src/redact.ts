@@ -7,6 +7,7 @@
  * @module
  */
 import {
+  base64,
   bytesOfBase64,
   isJsonObject,
   type JsonObject,
@@ -334,10 +335,7 @@ function redactBase64(encoded: string): string {
   try {
     const text = new TextDecoder("utf-8", { fatal: true }).decode(bytesOfBase64(encoded));
     const clean = redactText(text);
-    if (clean === text) return encoded;
-    let binary = "";
-    for (const byte of new TextEncoder().encode(clean)) binary += String.fromCharCode(byte);
-    return btoa(binary);
+    return clean === text ? encoded : base64(new TextEncoder().encode(clean));
   } catch {
     // No base64, or no text.
     return encoded;

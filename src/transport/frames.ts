@@ -5,7 +5,7 @@
  */
 import { abortable } from "../async.ts";
 import { messageOf } from "../errors/mod.ts";
-import { joinBytes } from "../json.ts";
+import { base64, joinBytes } from "../json.ts";
 import { type ByteSocket, type ByteSocketAddress, connectBytes } from "../platform/byte_socket.ts";
 
 /** What is used of a WebSocket; the standard one has it, and that of Workers' `fetch`. */
@@ -50,7 +50,7 @@ const MAX_MESSAGE_BYTES = 1024 * 1024 * 1024;
 /** The answer to a key, by which a server shows that it understood the upgrade. */
 export async function acceptFor(key: string): Promise<string> {
   const digest = await crypto.subtle.digest("SHA-1", new TextEncoder().encode(key + GUID));
-  return btoa(String.fromCharCode(...new Uint8Array(digest)));
+  return base64(new Uint8Array(digest));
 }
 
 /** An answer that is no upgrade. */
@@ -118,7 +118,7 @@ export class FrameSocket implements SocketLike {
 
   /** Connects and upgrades, until the signal aborts. Rejects with the runtime's error, or with {@linkcode NoUpgrade}. */
   async open(to: ByteSocketAddress, upgrade: Upgrade, signal: AbortSignal): Promise<void> {
-    const key = btoa(String.fromCharCode(...crypto.getRandomValues(new Uint8Array(16))));
+    const key = base64(crypto.getRandomValues(new Uint8Array(16)));
     const request = new TextEncoder().encode(upgradeRequest(upgrade, key));
     const answered = new Promise<string>((resolve) => this.#onHead = resolve);
     const connecting = connectBytes(to, {

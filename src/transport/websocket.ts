@@ -10,7 +10,7 @@ import {
   SpawnError,
 } from "../errors/mod.ts";
 import { canConnect, canReadEnv, readEnv, type RuntimeName, runtimeName } from "../platform/mod.ts";
-import { defined, splitMessages } from "../json.ts";
+import { base64, defined, splitMessages } from "../json.ts";
 import {
   explainRefusal,
   FrameSocket,
@@ -190,7 +190,7 @@ function refusal(url: URL, found: Refusal, cause?: unknown): Error {
 function basic({ username, password }: URL): Record<string, string> {
   if (username === "" && password === "") return {};
   const bytes = new TextEncoder().encode(decodeURIComponent(`${username}:${password}`));
-  return { Authorization: `Basic ${btoa(String.fromCharCode(...bytes))}` };
+  return { Authorization: `Basic ${base64(bytes)}` };
 }
 
 /** Deno, Bun and Node. */
