@@ -132,11 +132,11 @@ class Player {
         this.#reply.send(step.status, { ...this.#headers, ...step.headers }, step.body);
         return true;
       case "failed":
-        await this.#send(failedEvent(this.#responseId, step.code, step.message));
-        return this.#end();
+        return await this.#finish("failed", {
+          error: { code: step.code, message: step.message },
+        });
       case "incomplete":
-        await this.#send(incompleteEvent(this.#responseId, step.reason));
-        return this.#end();
+        return await this.#finish("incomplete", { incomplete_details: { reason: step.reason } });
       case "end":
         await this.#open();
         return this.#end();
@@ -161,13 +161,17 @@ class Player {
   }
 
   async complete(): Promise<void> {
-    await this.#send(completed(this.#responseId, this.#usage));
-    this.#end();
+    await this.#finish("completed", { usage: tokens(this.#usage) });
   }
 
   async cut(): Promise<void> {
     if (this.#stream === undefined) this.#reply.drop();
     else await this.#stream.cut();
+  }
+
+  async #finish(status: string, more: JsonObject): Promise<true> {
+    await this.#send(ended(this.#responseId, status, more));
+    return this.#end();
   }
 
   #end(): true {
@@ -366,39 +370,20 @@ function created(id: string): JsonObject {
   return { type: "response.created", response: { id, object: "response", status: "in_progress" } };
 }
 
-/** The last event of a good response. */
-function completed(id: string, usage: Usage): JsonObject {
+/** The last event of a response. */
+function ended(id: string, status: string, more: JsonObject): JsonObject {
+  return { type: `response.${status}`, response: { id, object: "response", status, ...more } };
+}
+
+/** Tokens as the Responses API tells them. */
+function tokens(usage: Usage): JsonObject {
   const input = usage.inputTokens ?? 10;
   const output = usage.outputTokens ?? 3;
   return {
-    type: "response.completed",
-    response: {
-      id,
-      object: "response",
-      status: "completed",
-      usage: {
-        input_tokens: input,
-        input_tokens_details: { cached_tokens: usage.cachedInputTokens ?? 0 },
-        output_tokens: output,
-        output_tokens_details: { reasoning_tokens: usage.reasoningTokens ?? 0 },
-        total_tokens: usage.totalTokens ?? input + output,
-      },
-    },
-  };
-}
-
-/** The last event of a failed response. */
-function failedEvent(id: string, code: string, message: string): JsonObject {
-  return {
-    type: "response.failed",
-    response: { id, object: "response", status: "failed", error: { code, message } },
-  };
-}
-
-/** The last event of an incomplete response. */
-function incompleteEvent(id: string, reason: string): JsonObject {
-  return {
-    type: "response.incomplete",
-    response: { id, object: "response", status: "incomplete", incomplete_details: { reason } },
+    input_tokens: input,
+    input_tokens_details: { cached_tokens: usage.cachedInputTokens ?? 0 },
+    output_tokens: output,
+    output_tokens_details: { reasoning_tokens: usage.reasoningTokens ?? 0 },
+    total_tokens: usage.totalTokens ?? input + output,
   };
 }
