@@ -163,7 +163,8 @@ export class ArtifactThreads {
           return resumed;
         }
         fresh ??= await this.#client.startSession(this.#config);
-        const [seen, mine]: [string | null, string] = [known, fresh.threadId];
+        const seen = known;
+        const mine: string = fresh.threadId;
         const telling = this.#store.updateMeta(
           artifactId,
           ({ threadId }) => threadId === seen ? { threadId: mine } : {},
