@@ -120,7 +120,7 @@ const FEATURES: Record<Feature, { since?: string; until?: string }> = {
   profilesWin: { until: "0.136.0" },
   /** Takes settings of plugins from a thread. 0.150 does not; 0.151 not tried. */
   pluginsInThreads: { since: "0.152.0" },
-  /** Models name the tools for agents that they have; takes a depth of 0. 0.143 refuses that. */
+  /** Takes a depth of 0 for agents. From 0.137 on models name the tools for agents that they have; 0.144 takes no such depth. */
   modelsNameAgents: { since: "0.145.0" },
   /** Reads an `AGENTS.md` only where its permission profile lets commands read. 0.145 reads any, also through links. */
   docsInReads: { since: "0.150.0" },

@@ -185,6 +185,15 @@ for (const version of CODEX_VERSIONS) {
         await runtime.request("turn/start", { threadId: raw.thread.id, input });
         for await (const { method } of told) if (method === "turn/completed") break;
         assert.equal(reaching(), true);
+        if (version !== NEWEST_CODEX) return;
+        // Codex keeps with a thread which of these tools it was begun with (0.137 to 0.169); its sessions have none.
+        await runtime.request("thread/unsubscribe", { threadId: raw.thread.id });
+        const taken = await client.resumeSession(raw.thread.id, { cwd: dir.path });
+        await taken.ask("hello");
+        assert.equal(reaching(), false);
+        const copied = await client.forkSession(raw.thread.id, { cwd: dir.path });
+        await copied.ask("hello");
+        assert.equal(reaching(), false);
       } finally {
         await client.shutdown();
         await server.close();

@@ -79,8 +79,9 @@ export function sessionSettings(
 }
 
 /**
- * Models of codex's catalog name the tools for agents that they have, whatever the features say (0.145 to 0.169): those that
- * speak to any thread, such as gpt-5.6-luna's, are there down to this depth only. The tools of `multi_agent_v2` know none.
+ * Models of codex's catalog name the tools for agents that they have, and a thread keeps those it was begun with, whatever the
+ * features say (0.137 to 0.169): those that speak to any thread, such as gpt-5.6-luna's or those of threads of codex's TUI, are
+ * there down to this depth only, which codex takes since 0.145. The tools of `multi_agent_v2` know none.
  */
 function withoutOlderAgents(
   own: Settings,
