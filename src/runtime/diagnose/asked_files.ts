@@ -95,17 +95,22 @@ function allowedByRules(text: string): string[] {
   return allows;
 }
 
+/** Characters that are looked at in a directory, about a second's work: a repository may hold a thousand links to one large file. */
+const MOST_TEXT = 1 << 21;
+
 /** The files of a directory that allow something, read by this script or by the server. */
 export async function rulesIn(call: Call, folder: string, own: boolean): Promise<RulesFile[]> {
   const names = own ? listDirectory(folder) : await namesOf(call, folder);
   if (names === null) return [{ path: folder, allows: [] }];
   const rules = names.filter((name) => name.endsWith(".rules"));
+  let left = MOST_TEXT;
   const files = await Promise.all(rules.map(async (name): Promise<RulesFile> => {
     const path = `${folder}/${name}`;
-    const text = own ? readTextFile(path) : await textOf(call, path);
+    const text = left < 0 ? null : own ? readTextFile(path) : await textOf(call, path);
+    left -= text?.length ?? 0;
     return {
       path,
-      allows: text === null ? ["a file that could not be read"] : allowedByRules(text),
+      allows: text === null || left < 0 ? ["a file that could not be read"] : allowedByRules(text),
     };
   }));
   return files.filter(({ allows }) => allows.length > 0);

@@ -60,6 +60,19 @@ if (process.platform !== "win32") {
   });
 }
 
+test("of rules that are too large together those that are beyond count as not read", async () => {
+  await using folder = await tempDir("rules-");
+  const line = 'prefix_rule(pattern = ["rm"], decision = "forbidden")\n';
+  const text = line.repeat(Math.ceil(2 ** 20 / line.length));
+  const names = ["a", "b", "c"].map((name) => join(folder.path, `${name}.rules`));
+  for (const name of names) writeFileSync(name, text);
+  const found = await rulesIn(() => assert.fail("nothing is asked"), folder.path, true);
+  assert.deepEqual(found.map(({ allows }) => allows), [
+    ["a file that could not be read"],
+    ["a file that could not be read"],
+  ]);
+});
+
 test("a rule ends where the next one begins: it is not taken for one that forbids", async () => {
   const rules = `prefix_rule(pattern = ["rm"])
 prefix_rule(pattern = ["ls"], decision = "forbidden")
