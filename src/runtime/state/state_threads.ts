@@ -266,7 +266,8 @@ export function reduceResult(
 /** A turn and all after it were taken back. */
 export function withoutTurns(thread: ThreadState, before: string): ThreadState {
   const at = thread.turns.findIndex(({ id }) => id === before);
-  return at < 0 ? thread : { ...thread, turns: thread.turns.slice(0, at) };
+  // One that is not known is older than all that are.
+  return { ...thread, turns: thread.turns.slice(0, Math.max(at, 0)) };
 }
 
 /** The server is gone, or has released the thread: nothing in it runs any more. */
@@ -293,12 +294,15 @@ function mergeThread(
     turns = turns.filter((turn) => left.has(turn.id));
   }
   let active = thread.activeTurnId;
-  for (const wireTurn of history.slice(-bounds.turns)) {
+  // What a turn comes before may be known already, as that of a thread which is read after it went on.
+  let next = turns.length;
+  for (const wireTurn of history.slice(-bounds.turns).reverse()) {
     const id = stringOf(wireTurn, "id")!;
     const at = turns.findLastIndex((turn) => turn.id === id);
     const before = at < 0 ? newTurn(id) : turns[at]!;
     const merged = mergeTurn(before, wireTurn, bounds, "history");
-    turns = at < 0 ? [...turns, merged] : turns.with(at, merged);
+    if (at >= 0) next = at;
+    turns = turns.toSpliced(next, at < 0 ? 0 : 1, merged);
     if (merged.status === "inProgress" && id === history.at(-1)!["id"]) active = id;
   }
   if (!turns.some((turn) => turn.id === active && turn.status === "inProgress")) active = null;

@@ -378,10 +378,18 @@ test("state: reverted turns are gone, although the answer names none", () => {
   const state = play(all);
   revert(state, 1, "b", { error: { code: -32600, message: "no" } });
   assert.deepEqual(turns(state), ["a", "b", "c"]);
-  revert(state, 2, "unknown", done);
-  assert.deepEqual(turns(state), ["a", "b", "c"]);
   revert(state, 3, "b", done);
   assert.deepEqual(turns(state), ["a"]);
+  // What came before the connection is not known, and older than all that is.
+  revert(state, 4, "unknown", done);
+  assert.deepEqual(turns(state), []);
+  // A thread that went on is read: what is told then of its past comes first.
+  const resumed = play([started("c"), ended("completed", {}, "c")]);
+  const past = { result: { thread: { id: T, turns: ["a", "b", "c"].map((id) => ({ id })) } } };
+  resumed.apply({ kind: "response", method: "thread/read", message: past });
+  assert.deepEqual(turns(resumed), ["a", "b", "c"]);
+  revert(resumed, 5, "b", done);
+  assert.deepEqual(turns(resumed), ["a"]);
   // An old codex tells what is left: nothing.
   const rolled = play(all);
   rolled.apply({ kind: "response", method: "thread/rollback", message: done });
