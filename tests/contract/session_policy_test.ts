@@ -15,7 +15,6 @@ import {
   type Session,
   type SessionConfig,
   type TurnEvent,
-  UnsupportedError,
 } from "../../mod.ts";
 import { CheckpointStore } from "../../src/session/history/rewind/checkpoint_store.ts";
 import { tempDir } from "../_temp.ts";
@@ -186,26 +185,6 @@ test("a command that an old codex died with keeps no turn on the next one from d
     assert.ok(await rejection(session.ask("one")) instanceof ConnectionClosedError);
     const { assistantText } = await session.ask("two", { sandbox: "read-only" });
     assert.equal(assistantText, "ok");
-  });
-});
-
-test("an old codex is asked to take off no turns that it counts otherwise", async () => {
-  const turns: Message[] = [];
-  const methods = {
-    "thread/read": ({ threadId }: Message) => ({ thread: { id: threadId, turns } }),
-    "thread/rollback": ({ threadId }: Message) => ({ thread: { id: threadId, turns: [] } }),
-  };
-  await onFake({ server: { dialect: "0.104", methods } }, async ({ session, server }) => {
-    const { turnId } = await session.ask("one");
-    const item = { type: "userMessage", id: "i", content: [{ type: "text", text: "one" }] };
-    turns.push({ id: turnId, status: "completed", items: [item, item] });
-    const back = () => session.rewind({ before: turnId, files: false });
-    assert.ok(await rejection(back()) instanceof UnsupportedError);
-    assert.equal(server().received.some(({ method }) => method === "thread/rollback"), false);
-    turns[0]!.items.pop();
-    assert.deepEqual((await back()).turns, [turnId]);
-    const asked = server().received.findLast(({ method }) => method === "thread/rollback");
-    assert.equal(asked?.params.numTurns, 1);
   });
 });
 
