@@ -1,6 +1,5 @@
 /** What callers write without a cast: literals, interfaces, what libraries make; `deno check` is the test. */
 import { toJsonSchema } from "npm:@valibot/to-json-schema@1.8.0";
-import { type } from "npm:arktype@2.2.9";
 import * as v from "npm:valibot@1.5.0";
 import * as z from "npm:zod@4.6.7";
 import {
@@ -70,8 +69,6 @@ export async function schemas(session: Session, client: Client, cwd: string): Pr
   assertType<Equal<typeof plain.output, unknown>>();
   const valid = await session.ask("x", { output: v.object({ a: v.optional(v.string()) }) });
   assertType<Equal<typeof valid.output, { a?: string | undefined }>>();
-  const ark = await session.ask("x", { output: type({ "a?": "string" }) });
-  assertType<Equal<typeof ark.output, { a?: string }>>();
   const beside = { type: "object", properties: { a: { type: "string" } } } as const;
   const both = await session.ask("x", {
     output: v.object({ a: v.string() }),
