@@ -1,5 +1,5 @@
 /**
- * JSON as data: the value types that cross the wire.
+ * Plain data: the JSON values that cross the wire, bytes as texts, and maps that keep their newest entries.
  * @module
  */
 
