@@ -789,6 +789,28 @@ test("a workspace below the top of its repository goes by the ignore files above
   assert.deepEqual(files.map(({ path }) => path), ["keep.tmp", "src.ts"]);
 });
 
+test("a directory of a million files is looked at in parts, and refused before its end", async () => {
+  const file = { kind: "file", mode: 0o600, size: 1, mtimeMs: 1, ctimeMs: 1, id: "1:1" } as const;
+  let [looks, open, most] = [0, 0, 0];
+  const files = {
+    list: () => Promise.resolve(Array.from({ length: 1_000_000 }, (_, n) => `${n}`)),
+    entry: async (path: string) => {
+      if (path.endsWith(".gitignore")) return null;
+      looks++;
+      most = Math.max(most, ++open);
+      await Promise.resolve();
+      open--;
+      return file;
+    },
+  } as unknown as TreeFiles;
+  const limits = { entries: 1_000, fileBytes: Infinity, treeBytes: Infinity };
+  await assert.rejects(
+    scanTree(files, "/w", { prefix: "", sources: [] }, { limits }),
+    (error) => error instanceof CheckpointError && error.data?.["reason"] === "tooLarge",
+  );
+  assert.ok(looks < 2_000 && most < 1_000, `${looks} ${most}`);
+});
+
 test("ignore files that would take hours are refused, and one that takes a while holds nobody up", async () => {
   await using b = await box();
   b.put("a.txt", "a");
