@@ -93,7 +93,7 @@ function withoutOlderAgents(
   if (chosen || !supports(serverVersion, "modelsNameAgents")) return {};
   const { agents } = own;
   // Of two spellings codex takes one in an order that is not ours to know.
-  const nested = isJsonObject(agents) ? { agents: { ...agents, max_depth: 0 } } : {};
+  const nested: Settings = isJsonObject(agents) ? { agents: { ...agents, max_depth: 0 } } : {};
   return { ...nested, "agents.max_depth": 0 };
 }
 
