@@ -146,7 +146,7 @@ export class SessionThread {
     this.connection.unroute();
     this.turns.close();
     this.events.end();
-    this.parts.checkpoints?.leave();
+    await this.parts.checkpoints?.leave();
     await this.parts.served?.end();
     this.parts.onClosed();
     if (unstored !== null) throw unstored;
@@ -440,7 +440,7 @@ export class SessionThread {
   /** The thread can't be used any more; everyone is told why, and how what was active has ended. */
   fail(error: unknown): void {
     this.connection.ready.fail(error);
-    this.parts.checkpoints?.leave();
+    void this.parts.checkpoints?.leave();
     this.queue.close(error);
     this.queue.holder?.cancel(error);
     this.ended.abort(error);

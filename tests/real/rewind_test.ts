@@ -332,4 +332,8 @@ test("a turn whose workspace can't be recorded is not started", () =>
     rmSync(objects);
     mkdirSync(objects);
     await session.ask("hello");
+    await session.close();
+    // Whoever goes on with the thread finds what the turn began with.
+    const turns = readdirSync(join(home, folder!, "turns"));
+    assert.deepEqual([turns.length, existsSync(join(home, folder!, "lock"))], [1, false]);
   }));

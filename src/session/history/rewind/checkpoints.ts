@@ -146,9 +146,10 @@ export class Checkpoints {
     sessions.add(this);
   }
 
-  /** The session is over. */
-  leave(): void {
+  /** The session is over; settles when what its turns began with is written down. */
+  async leave(): Promise<void> {
     sessions.delete(this);
+    await this.#pending;
   }
 
   /** Whether a turn of another session of this process is active in the same files. */
