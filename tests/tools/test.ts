@@ -272,11 +272,11 @@ async function makeShortcuts(): Promise<Record<string, string>> {
   await Deno.mkdir(noCertificates, { recursive: true });
   await Deno.writeTextFile(join(folder, "lsb_release"), "#!/bin/sh\nexit 1\n", { mode: 0o755 });
   await Deno.writeTextFile(certificate, selfSigned().cert);
-  return {
-    PATH: `${folder}:${Deno.env.get("PATH")}`,
-    SSL_CERT_FILE: certificate,
-    SSL_CERT_DIR: noCertificates,
-  };
+  const path = `${folder}:${Deno.env.get("PATH")}`;
+  // Downloads that trust what the machine does would trust nobody.
+  const trust = ["DENO_TLS_CA_STORE", "NODE_OPTIONS"].map((name) => Deno.env.get(name)).join();
+  if (/system|openssl-ca/.test(trust)) return { PATH: path };
+  return { PATH: path, SSL_CERT_FILE: certificate, SSL_CERT_DIR: noCertificates };
 }
 
 /** Installs what is missing and shows how far it is; returns the path of Bun. */
