@@ -47,7 +47,6 @@ export class CodexError extends Error {
   }
 }
 
-/** `"turnFailed"` is the code of a `TurnFailedError`; codes of others' own errors follow the same rule. */
 /** Options whose `data` has these facts as well; what the caller says in it comes first. */
 export function withData<Options extends CodexErrorOptions>(
   options: Options,
@@ -56,6 +55,7 @@ export function withData<Options extends CodexErrorOptions>(
   return { ...options, data: { ...facts, ...options.data } };
 }
 
+/** `"turnFailed"` is the code of a `TurnFailedError`; codes of others' own errors follow the same rule. */
 function nameFor(code: string): string {
   return `${code.charAt(0).toUpperCase()}${code.slice(1)}Error`;
 }
