@@ -1,9 +1,13 @@
-/** What a session asks of codex where a conversation is taken back, or a copy of it is cut. */
+/** What a session asks of codex, and has written down, where a conversation is taken back or a copy of it is cut. */
 import assert from "node:assert/strict";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
 import { UnsupportedError } from "../../src/errors/mod.ts";
-import type { Message } from "../_fake_server.ts";
+import { CheckpointStore } from "../../src/session/history/rewind/checkpoint_store.ts";
+import { type FakeServer, type Message, recordedResult } from "../_fake_server.ts";
 import { test } from "../_harness.ts";
-import { onFake, rejection } from "./session_world.ts";
+import { tempDir } from "../_temp.ts";
+import { onFake, rejection, startTurn } from "./session_world.ts";
 
 test("an old codex is asked to take off no turns that it counts otherwise", async () => {
   const turns: Message[] = [];
@@ -50,5 +54,42 @@ test("instructions that a thread was told later are told again where a rewind or
     turns.push(turnId);
     await back.rewind({ before: turnId, files: false });
     assert.deepEqual(told().slice(2), [again]);
+  });
+});
+
+test("a session is closed when what its turns began with is written down", async () => {
+  await using directory = await tempDir("closed-");
+  const [cwd, codexHome] = [join(directory.path, "workspace"), join(directory.path, "home")];
+  for (const path of [cwd, codexHome]) await mkdir(path);
+  const store = await CheckpointStore.open(CheckpointStore.home(codexHome), cwd);
+  let unlock = () => Promise.resolve();
+  const methods = {
+    initialize: ({ clientInfo }: Message) => {
+      const hello = recordedResult("0.169", "basic", "initialize");
+      return { ...hello, userAgent: `${clientInfo.name}/0.169.0 (x)`, codexHome };
+    },
+    // Another process is at the checkpoints of the workspace until the thread is closed.
+    "turn/start": async (params: Message, server: FakeServer) => {
+      unlock = await store.lock(undefined);
+      const { turn, answer } = startTurn(server, params);
+      setTimeout(() => {
+        turn.started();
+        turn.say("ok");
+        turn.complete();
+      });
+      return answer;
+    },
+  };
+  await onFake({ server: { methods } }, async ({ client, server }) => {
+    const session = await client.startSession({
+      ...{ cwd, checkpoints: true, allowPrivilegedEscalation: true },
+      sandbox: { type: "workspaceWrite", excludeSlashTmp: true, excludeTmpdirEnvVar: true },
+    });
+    const { turnId } = await session.ask("one");
+    const closed = session.close();
+    await server().waitForMethod("thread/archive");
+    await unlock();
+    await closed;
+    assert.deepEqual((await store.turns()).map((turn) => turn.turnId), [turnId]);
   });
 });
