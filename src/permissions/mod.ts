@@ -60,15 +60,20 @@ export type {
 } from "./types.ts";
 
 let gate: typeof gateMethod | null = null;
+let loading: Promise<{ gateMethod: typeof gateMethod }> | undefined;
 
 /** The gate, once it is loaded: then a request need not wait for it. */
 export function loadedMethodGate(): typeof gateMethod | null {
   return gate;
 }
 
-/** Loads the gate in front of raw requests: sessions make none. */
-export async function loadMethodGate(): Promise<typeof gateMethod> {
-  return gate ??= (await import("./guard/method_gate.ts")).gateMethod;
+/**
+ * Calls this with the gate in front of raw requests, which is loaded with the first: sessions make none. Those that wait go on
+ * in their order: what several imports of one module are waited for with is not settled in theirs.
+ */
+export function withMethodGate<T>(use: (loaded: typeof gateMethod) => Promise<T>): Promise<T> {
+  loading ??= import("./guard/method_gate.ts");
+  return loading.then((loaded) => use(gate = loaded.gateMethod));
 }
 
 /** What judges codex settings of the caller's. */

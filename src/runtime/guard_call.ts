@@ -9,9 +9,9 @@ import type { JsonValue } from "../json.ts";
 import {
   hostProbe,
   loadedMethodGate,
-  loadMethodGate,
   realPathOf,
   unrestrictedProbe,
+  withMethodGate,
 } from "../permissions/mod.ts";
 import { currentDirectory } from "../platform/mod.ts";
 import { supports } from "../protocol/mod.ts";
@@ -47,7 +47,7 @@ export function guardCall<T, Consent extends CallConsent>(
   const params = given === undefined ? undefined : copyOf(method, given);
   const gateMethod = loadedMethodGate();
   if (gateMethod === null) {
-    return loadMethodGate().then((loaded) => {
+    return withMethodGate((loaded) => {
       judgeCall(loaded, core, method, params, consent);
       return send(core, method, params, consent);
     });
@@ -92,7 +92,7 @@ function copyOf(method: string, params: JsonValue): JsonValue {
 const NO_CONSENT: CallConsent = Object.freeze({});
 
 function judgeCall(
-  gateMethod: Awaited<ReturnType<typeof loadMethodGate>>,
+  gateMethod: NonNullable<ReturnType<typeof loadedMethodGate>>,
   core: RuntimeCore,
   method: string,
   params: JsonValue | undefined,

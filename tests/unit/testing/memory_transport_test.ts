@@ -34,6 +34,15 @@ test("memoryTransport() can leave the introduction to the test", async () => {
   assert.equal(runtime.server.version, "0.169.0");
 });
 
+test("raw requests keep their order, also while what judges the first is loaded", async () => {
+  await using on = await connected();
+  on.server.handle("x", ({ n }) => n!);
+  const order = [0, 1, 2, 3, 4, 5];
+  await Promise.all(order.map((n) => on.runtime.request("x", { n }, CONSENT)));
+  const sent = on.server.received.filter(({ method }) => method === "x");
+  assert.deepEqual(sent.map(({ params }) => (params as { n: number }).n), order);
+});
+
 test("nextRequest() gives each call once, by method or in order", async () => {
   await using on = await connected();
   const calls = ["a", "b", "a"].map((method) => on.runtime.request(method, { method }, CONSENT));
