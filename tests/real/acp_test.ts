@@ -282,6 +282,9 @@ versions("an editor converses, chooses, stops, and comes back", async (world, ve
   back.updates.length = 0;
   await back.ask(sessionId, "And now?");
   assert.match(back.text("agent_message_chunk"), /You said: And now\?/);
+  // The model that is shown is the one that answers: 0.104 forgets which one was chosen.
+  const shown = loaded.configOptions?.find(({ id }) => id === "model");
+  assert.equal(shown?.currentValue, world.model.requests.at(-1)!.model);
   const { sessionId: copy } = await back.agent.request<{ sessionId: string }>("session/fork", {
     sessionId,
     cwd,

@@ -275,7 +275,10 @@ class Agent {
       const { toolHooks, toolHooksNote } = session.policy;
       const ruled = !toolHooks && toolHooksNote === null && (approvals?.rules ?? []).length > 0;
       const { effort } = session.profile;
-      const settings = new Settings(modes, models, { ...profile, effort }, ruled);
+      const left = threadId === null
+        ? null
+        : this.#client.runtime.state().threads[threadId]?.model ?? null;
+      const settings = new Settings(modes, models, { ...profile, effort }, ruled, left);
       const opened = made = new AgentSession({
         session,
         peer: this.#peer,

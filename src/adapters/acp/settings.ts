@@ -135,11 +135,20 @@ export class Settings {
   readonly #ruled: boolean;
   #mode: Mode;
   #model: string | null;
+  /** The model that the thread was left with, which goes on until another one is chosen. */
+  readonly #left: string | null;
   #effort: string;
 
   /** Begins with what the profile says. `ruled`: codex has to ask in every mode, and is not made to by hooks. */
-  constructor(modes: Modes, models: readonly Model[], profile: RunProfile, ruled: boolean) {
+  constructor(
+    modes: Modes,
+    models: readonly Model[],
+    profile: RunProfile,
+    ruled: boolean,
+    left: string | null = null,
+  ) {
     this.#ruled = ruled;
+    this.#left = left;
     this.#modes = modes;
     this.#models = models;
     this.#mode = modes.all.find(({ id }) => id === modes.initial)!;
@@ -197,7 +206,7 @@ export class Settings {
       name: displayName === "" ? id : displayName,
       ...(description === "" ? {} : { description }),
     }));
-    const model = this.#model ?? CODEX_DEFAULT;
+    const model = this.#shown ?? CODEX_DEFAULT;
     if (!models.some(({ value }) => value === model)) {
       const name = model === CODEX_DEFAULT ? "As codex is configured" : model;
       models.unshift({ value: model, name });
@@ -237,10 +246,13 @@ export class Settings {
     }
   }
 
+  get #shown(): string | null {
+    return this.#model ?? this.#left;
+  }
+
   get #known(): Model | undefined {
-    return this.#models.find(({ id, isDefault }) =>
-      this.#model === null ? isDefault : id === this.#model
-    );
+    const shown = this.#shown;
+    return this.#models.find(({ id, isDefault }) => shown === null ? isDefault : id === shown);
   }
 
   get #efforts(): string[] {

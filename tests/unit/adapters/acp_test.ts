@@ -62,6 +62,14 @@ test("a chosen model brings an effort that it knows", () => {
   assert.throws(() => settings.set("model", "default"), /must be one of/);
 });
 
+test("a session that is loaded shows the model that its thread was left with", () => {
+  const settings = new Settings(modesOf({}), [], {}, false, "b");
+  const shown = () => settings.options.find(({ id }) => id === "model")!;
+  assert.equal(shown().currentValue, "b");
+  assert.deepEqual(shown().options.map(({ value }) => value), ["b"]);
+  assert.equal(settings.turn.model, undefined);
+});
+
 test("an edit is the text of each hunk before and after", () => {
   const cases: [diff: string, pairs: [string, string][]][] = [
     ["@@ -1,2 +1,2 @@\n one\n-two\n+three\n", [["one\ntwo\n", "one\nthree\n"]]],
