@@ -28,7 +28,6 @@ export type Feature =
   | "rulesNeedTrust"
   | "listsHooks"
   | "profilesWin"
-  | "pluginsInThreads"
   | "modelsNameAgents"
   | "docsInReads"
   | "skillsInReads"
@@ -118,8 +117,6 @@ const FEATURES: Record<Feature, { since?: string; until?: string }> = {
   listsHooks: { since: "0.129.0" },
   /** A `profile` that the user's configuration chooses wins over what a thread brings. 0.136 opens no thread with one. */
   profilesWin: { until: "0.136.0" },
-  /** Takes settings of plugins from a thread. 0.150 does not; 0.151 not tried. */
-  pluginsInThreads: { since: "0.152.0" },
   /** Takes a depth of 0 for agents. From 0.137 on models name the tools for agents that they have; 0.144 takes no such depth. */
   modelsNameAgents: { since: "0.145.0" },
   /** Reads an `AGENTS.md` only where its permission profile lets commands read. 0.145 reads any, also through links. */

@@ -325,9 +325,7 @@ export class MemoryServer {
     }
     // And what holds over a session's settings, where that is to ask.
     if (method === "hooks/list") return request.respond({ data: [] });
-    if (method === "config/read" && params["includeLayers"] === undefined) {
-      return request.respond({ config: {} });
-    }
+    if (method === "config/read") return request.respond({ config: {} });
     this.#requests.put(request);
   }
 

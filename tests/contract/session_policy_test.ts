@@ -451,10 +451,14 @@ test("a profile that the user's configuration chooses has no more than the sessi
   });
 });
 
-test("tools that the user has approved for ever are asked about where hooks or rules are to see them", () => {
+test("no tool of the user's servers, apps and plugins runs unseen where hooks or rules are to see them", () => {
   const approve = { approval_mode: "approve" };
   const methods = {
     "config/read": () => ({
+      layers: [
+        { name: { type: "user" }, config: { mcp_servers: { all: {}, some: {} } } },
+        { name: { type: "project" }, config: { mcp_servers: { none: {} } } },
+      ],
       config: {
         mcp_servers: {
           all: { command: "x", default_tools_approval_mode: "approve" },
@@ -474,10 +478,14 @@ test("tools that the user has approved for ever are asked about where hooks or r
   const asking = {
     mcp_servers: {
       all: { default_tools_approval_mode: "prompt" },
-      some: { tools: { wipe: prompt } },
+      some: { default_tools_approval_mode: "prompt", tools: { wipe: prompt, look: prompt } },
+      none: { default_tools_approval_mode: "prompt" },
     },
-    apps: { ...user, mail: { tools: { send: prompt } } },
-    plugins: { "p@x": { mcp_servers: { own: { tools: { wipe: prompt } } } } },
+    apps: {
+      _default: { ...user._default, default_tools_approval_mode: "prompt" },
+      mail: { default_tools_approval_mode: "prompt", tools: { send: prompt } },
+    },
+    plugins: false,
   };
   const own = { some: { enabled: false, tools: { look: { approval_mode: "prompt" } } } };
   const watch = { name: "watch", call: () => ({ type: "continue" as const }) };
@@ -493,12 +501,8 @@ test("tools that the user has approved for ever are asked about where hooks or r
       }, {
         ...asking,
         mcp_servers: {
-          all: asking.mcp_servers.all,
-          some: {
-            ...own.some,
-            default_tools_approval_mode: "prompt",
-            tools: { ...own.some.tools, wipe: prompt },
-          },
+          ...asking.mcp_servers,
+          some: { ...own.some, ...asking.mcp_servers.some },
         },
       }],
       [{
@@ -514,14 +518,21 @@ test("tools that the user has approved for ever are asked about where hooks or r
     for (const [given, expected] of rows) {
       await client.startSession({ cwd, ...given } as SessionConfig);
       const sent = server().received.findLast(({ method }) => method === "thread/start")!;
-      const { mcp_servers, apps, plugins } = sent.params.config;
+      const { mcp_servers, apps, "features.plugins": plugins } = sent.params.config;
       const told = {
         ...(mcp_servers && { mcp_servers }),
         ...(apps && { apps }),
-        ...(plugins && { plugins }),
+        ...(plugins !== undefined && { plugins }),
       };
       assert.deepEqual(told, expected, JSON.stringify(given));
     }
+    const denied = { approvals: { rules: [{ effect: "deny" as const, tool: "wipe" }] } };
+    await assert.rejects(
+      client.startSession({ cwd, ...denied }),
+      (error) => error instanceof PolicyError && error.data?.["reason"] === "unheardApprovals",
+    );
+    const wipe = { description: "x", inputSchema: { type: "object" }, run: () => "x" };
+    await client.startSession({ cwd, ...denied, tools: { wipe } });
     const session = await client.startSession({ cwd });
     await assert.rejects(
       session.ask("x", { approvalPolicy: "on-request" }),
@@ -530,8 +541,9 @@ test("tools that the user has approved for ever are asked about where hooks or r
     await onFake({ server: { methods, dialect: "0.104" } }, async ({ client, server, cwd }) => {
       await client.startSession({ cwd, hooks: { pre: [watch] } });
       const sent = server().received.findLast(({ method }) => method === "thread/start")!;
-      const { plugins, "features.plugins": on } = sent.params.config;
-      assert.deepEqual({ plugins, on }, { plugins: undefined, on: false });
+      // A project that codex does not trust has no servers: a setting of one would end the thread's start.
+      const { none: _, ...rest } = asking.mcp_servers;
+      assert.deepEqual(sent.params.config.mcp_servers, rest);
     });
   });
 });

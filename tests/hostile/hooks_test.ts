@@ -1,6 +1,6 @@
 /** Hooks see what they claim to see, and say so where they do not. */
 import assert from "node:assert/strict";
-import { readdir } from "node:fs/promises";
+import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { FilteredPreHook, HookMatcher, type plugin, PolicyError, testing } from "../../mod.ts";
 import { CODEX_VERSIONS, codexes, NEWEST_CODEX, nodePath, ROOT } from "../_codex.ts";
@@ -191,6 +191,20 @@ for (const version of CODEX_VERSIONS) {
           assert.equal(/the likeness/.test(told()[0]!), !asks);
           assert.deepEqual(words(ruled), asks ? ["decline rule"] : []);
         }
+        // So do those that the user's configuration has.
+        const file = join(w.model.clientConfig().env.set["CODEX_HOME"]!, "config.toml");
+        const before = await readFile(file, "utf8").catch(() => "");
+        const users = `\n[mcp_servers.likeness]\ncommand = "${command}"\nargs = ${
+          JSON.stringify(args)
+        }\n`;
+        await writeFile(file, before + users);
+        const never = { approvalPolicy: "never" as const, approvals: { rules } };
+        await assert.rejects(w.session(never), PolicyError);
+        const ruled = await w.session({ approvals: { rules } });
+        await ruled.act(call);
+        assert.equal(/the likeness/.test(told()[0]!), !asks);
+        assert.deepEqual(words(ruled), asks ? ["decline rule"] : []);
+        await writeFile(file, before);
       },
     );
 

@@ -35,7 +35,7 @@ export interface DecidedPolicy {
   judge: ConfigJudge | null;
   /** Whether the agent can type into programs that run, which nobody is asked about. */
   terminals: boolean;
-  /** Whether codex takes MCP servers that the session brings at their word that a tool only reads, and asks nobody. */
+  /** Whether codex takes MCP servers at their word that a tool only reads, and asks nobody that is to hear of it. */
   believesServers: boolean;
 }
 

@@ -14,31 +14,59 @@ export async function overUsers(
   core: RuntimeCore,
   { cwd, reads, approvalPolicy }: EffectivePolicy,
   config: JsonObject,
-  goals: boolean,
-  guarded: boolean,
+  { goals, guarded, narrowed }: {
+    goals: boolean;
+    /** Whether hooks or rules are to see each call of a tool. */
+    guarded: boolean;
+    /** Takes a sentence for what the session loses. */
+    narrowed: string[];
+  },
 ): Promise<JsonObject> {
-  const reading = usersConfig(core, cwd);
-  const [users, here] = await Promise.all([
+  const distrusts = memberOf(objectOf(config, "projects", cwd), "trust_level") === "untrusted";
+  const reading = usersConfig(core, cwd, distrusts);
+  const [{ users }, here] = await Promise.all([
     reading,
     approvalPolicy === "never" ? {} : answeredHere(core, cwd, config, guarded, reading),
   ]);
   const apart: JsonObject = reads === "all" ? {} : {
     // What the login's account is connected to, such as its mail, is read by tools that nobody is asked about; of the two
-    // names codex takes the older one. Of the account's plugins it starts programs.
+    // names codex takes the older one.
     "features.apps": false,
     "features.connectors": config["features.apps"] ?? false,
-    "features.plugins": false,
     ...(searchesLive(users) ? { web_search: "cached" } : {}),
   };
+  if (guarded || reads !== "all") {
+    // Codex starts the programs of the account's plugins, and a plugin itself may approve its tools (0.130 to 0.169).
+    apart["features.plugins"] = false;
+    if (Object.keys(objectOf(users, "plugins") ?? {}).length > 0) {
+      narrowed.push("Codex's plugins are left out, unless `config` has `features.plugins` on.");
+    }
+  }
   const held = { ...apart, ...config, ...here };
   return supports(core.server.version, "profilesWin")
     ? overProfile(users, { ...held, "features.goals": goals })
     : held;
 }
 
-/** Codex's own configuration for a directory, of all its layers. */
-async function usersConfig(core: RuntimeCore, cwd: string): Promise<JsonObject> {
-  return objectOf(await core.callNow("config/read", { cwd }), "config") ?? {};
+/**
+ * Codex's own configuration for a directory: of all its layers, and of its flags, whose tables codex replaces by those of a
+ * thread. `distrusts`: the MCP servers of a project's do not count, which a thread can't have any setting of.
+ */
+async function usersConfig(
+  core: RuntimeCore,
+  cwd: string,
+  distrusts: boolean,
+): Promise<{ users: JsonObject; flags: JsonObject }> {
+  const read = await core.callNow("config/read", { cwd, includeLayers: true });
+  const users = objectOf(read, "config") ?? {};
+  const layers = objectsOf(read, "layers");
+  const typeOf = ({ name }: JsonObject) => memberOf(name, "type");
+  const flags = objectOf(layers.find((layer) => typeOf(layer) === "sessionFlags"), "config") ?? {};
+  const counting = distrusts ? layers.filter((layer) => typeOf(layer) !== "project") : [read];
+  const servers = Object.entries(objectOf(users, "mcp_servers") ?? {}).filter(([name]) =>
+    counting.some((layer) => memberOf(layer, "config", "mcp_servers", name) !== undefined)
+  );
+  return { users: { ...users, mcp_servers: Object.fromEntries(servers) }, flags };
 }
 
 /** Whether it has the model search the live web, also by the older names. */
@@ -53,17 +81,29 @@ async function answeredHere(
   cwd: string,
   own: JsonObject,
   guarded: boolean,
-  reading: Promise<JsonObject>,
+  reading: ReturnType<typeof usersConfig>,
 ): Promise<JsonObject> {
-  const [hooks, users] = await Promise.all([withoutAnsweringHooks(core, cwd, own), reading]);
+  const [hooks, { users, flags }] = await Promise.all([
+    withoutAnsweringHooks(core, cwd, own),
+    reading,
+  ]);
   const held: JsonObject = { ...hooks };
-  for (const table of ["mcp_servers", "apps", "plugins"]) {
-    const told = asking(objectOf(users, table), objectOf(own, table), guarded);
-    if (told === null) continue;
-    // An older codex takes the settings of plugins from the user's configuration only.
-    if (table === "plugins" && !supports(core.server.version, "pluginsInThreads")) {
-      held["features.plugins"] = false;
-    } else held[table] = told;
+  const tables = {
+    mcp_servers: objectOf(users, "mcp_servers"),
+    apps: { _default: {}, ...objectOf(users, "apps") },
+  };
+  for (const [table, read] of Object.entries(tables)) {
+    // Where the user says nothing of its tools, a server is believed that they only read.
+    const unsaid = Object.entries(read ?? {}).map(([name, one]) => [
+      name,
+      { default_tools_approval_mode: "auto", ...one as JsonObject },
+    ]);
+    const told = asking(
+      Object.fromEntries(unsaid),
+      { ...objectOf(flags, table), ...objectOf(own, table) },
+      guarded,
+    );
+    if (told !== null) held[table] = told;
   }
   return held;
 }
@@ -91,24 +131,25 @@ async function withoutAnsweringHooks(
 }
 
 /**
- * A table of MCP servers, apps or plugins as the caller has it, with what makes codex ask here: of apps whose questions its own
- * reviewer would answer (0.145 to 0.169); and, where hooks or rules are to see each call (`guarded`), of the tools that the user
- * has approved for ever. What the caller's own settings say stays. `null` where there is nothing to say.
+ * A table of MCP servers or apps as the caller has it, with what makes codex ask here: of apps whose questions its own reviewer
+ * would answer (0.145 to 0.169); and, where hooks or rules are to see each call (`guarded`), of the tools that the user has
+ * approved for ever, or that a server may say to only read. What the caller's own settings say stays. `null` where there is
+ * nothing to say.
  */
 function asking(
-  read: JsonObject | null,
+  read: JsonObject,
   own: JsonObject | null,
   guarded: boolean,
 ): JsonObject | null {
   const told: JsonObject = {};
-  for (const [key, value] of Object.entries(read ?? {})) {
+  for (const [key, value] of Object.entries(read)) {
     const inner = isJsonObject(value)
       ? asking(value, objectOf(own, key), guarded)
       : own?.[key] !== undefined
       ? null
       : key === "approvals_reviewer" && typeof value === "string" && value !== "user"
       ? "user"
-      : guarded && value === "approve" && /^(?:default_tools_)?approval_mode$/.test(key)
+      : guarded && /^(?:default_tools_)?approval_mode$/.test(key)
       ? "prompt"
       : null;
     if (inner !== null) told[key] = inner;
@@ -134,7 +175,10 @@ function overProfile(users: JsonObject, config: JsonObject): JsonObject {
 
 /** Rejects a prompt that asks in a session that did not: its thread has those hooks and reviewers. */
 export async function refuseOtherAnswers(core: RuntimeCore, cwd: string): Promise<void> {
-  if (Object.keys(await answeredHere(core, cwd, {}, false, usersConfig(core, cwd))).length === 0) {
+  if (
+    Object.keys(await answeredHere(core, cwd, {}, false, usersConfig(core, cwd, false))).length ===
+      0
+  ) {
     return;
   }
   throw new PolicyError(

@@ -123,8 +123,13 @@ export async function decideSessionPolicy(
     : config;
   if (asks || effective.reads !== "all" || supports(core.server.version, "profilesWin")) {
     const { overUsers } = await import("./over_users.ts");
-    thread.config = await overUsers(core, effective, thread.config, profile.goals, guarded);
+    const { goals } = profile;
+    thread.config = await overUsers(core, effective, thread.config, { goals, guarded, narrowed });
   }
+  // A rule may mean a tool of the session's own, where it has some.
+  const unheard = !asks && Object.keys(profile.tools).length === 0 &&
+    answerers.rules?.guardsTools(answerers.all) === true &&
+    (await (await import("../mcp/server_settings.ts")).configuredMcpServers(core, cwd)).size > 0;
   const started = { policy: effective, params: thread };
   return {
     effective,
@@ -134,7 +139,7 @@ export async function decideSessionPolicy(
     containment: advice(core, effective),
     judge,
     terminals: !asks || withoutTerminals(core.server.version) === null,
-    believesServers: brings && !guarded,
+    believesServers: unheard || brings && !guarded,
   };
 }
 
