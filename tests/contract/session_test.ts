@@ -103,13 +103,14 @@ test("a thread without an id, and a turn without one, are told and settle", asyn
 });
 
 dialects("what comes before the answer to turn/start is kept", async (dialect) => {
+  let answered: Promise<void> | undefined;
   const methods = {
     "turn/start": async (params: Message, server: FakeServer) => {
       const { turn, answer } = startTurn(server, params);
       turn.started();
       turn.say("early");
       turn.complete();
-      await new Promise((resolve) => setTimeout(resolve));
+      await (answered = new Promise((resolve) => setTimeout(resolve)));
       return answer;
     },
   };
@@ -119,6 +120,8 @@ dialects("what comes before the answer to turn/start is kept", async (dialect) =
     assert.equal(result.assistantText, "early");
     assert.equal(events.filter(({ type }) => type === "turnStarted").length, 1);
     assert.equal(events.at(-1)!.type, "turnCompleted");
+    // With the mark on the prompt the end comes before it.
+    await answered;
   });
 });
 
