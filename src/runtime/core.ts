@@ -62,6 +62,8 @@ export class RuntimeCore implements ConnectionHandler {
   readonly telemetry: Telemetry | null;
   /** Whether the script goes on for the server's sake. */
   readonly alive: KeepAlive = new KeepAlive();
+  /** What sessions still write down: its end is waited for, as that of sinks is. */
+  readonly unwritten: Set<Promise<unknown>> = new Set();
   readonly #factory: TransportFactory;
   /** Called when the last server is gone for good. */
   readonly #onGone: () => Promise<void>;
@@ -254,7 +256,11 @@ export class RuntimeCore implements ConnectionHandler {
     this.endOrphans();
     this.log.close();
     await this.#onGone();
-    const sinksGivenUp = await this.#endSinks(this.config.closeGraceMs ?? DEFAULTS.closeGraceMs);
+    const { closeGraceMs = DEFAULTS.closeGraceMs } = this.config;
+    const [sinksGivenUp] = await Promise.all([
+      this.#endSinks(closeGraceMs),
+      within(Promise.all(this.unwritten), closeGraceMs, null),
+    ]);
     return { ...this.#ended, generations: this.#generation, sinksGivenUp };
   }
 

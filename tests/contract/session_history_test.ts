@@ -57,7 +57,11 @@ test("instructions that a thread was told later are told again where a rewind or
   });
 });
 
-test("a session is closed when what its turns began with is written down", async () => {
+for (const how of ["close", "shutdown"] as const) {
+  test(`a ${how}() ends when what turns began with is written down`, () => writtenDown(how));
+}
+
+async function writtenDown(how: "close" | "shutdown"): Promise<void> {
   await using directory = await tempDir("closed-");
   const [cwd, codexHome] = [join(directory.path, "workspace"), join(directory.path, "home")];
   for (const path of [cwd, codexHome]) await mkdir(path);
@@ -68,7 +72,7 @@ test("a session is closed when what its turns began with is written down", async
       const hello = recordedResult("0.169", "basic", "initialize");
       return { ...hello, userAgent: `${clientInfo.name}/0.169.0 (x)`, codexHome };
     },
-    // Another process is at the checkpoints of the workspace until the thread is closed.
+    // Another process is at the checkpoints of the workspace until the end.
     "turn/start": async (params: Message, server: FakeServer) => {
       unlock = await store.lock(undefined);
       const { turn, answer } = startTurn(server, params);
@@ -86,10 +90,10 @@ test("a session is closed when what its turns began with is written down", async
       sandbox: { type: "workspaceWrite", excludeSlashTmp: true, excludeTmpdirEnvVar: true },
     });
     const { turnId } = await session.ask("one");
-    const closed = session.close();
-    await server().waitForMethod("thread/archive");
+    const ended = how === "close" ? session.close() : client.shutdown();
+    if (how === "close") await server().waitForMethod("thread/archive");
     await unlock();
-    await closed;
+    await ended;
     assert.deepEqual((await store.turns()).map((turn) => turn.turnId), [turnId]);
   });
-});
+}

@@ -219,9 +219,11 @@ export class Checkpoints {
 
   /** One after the other; a turn of which nothing could be written down can't be taken back. */
   #do(work: () => Promise<void>): void {
-    this.#pending = this.#pending.then(work).catch((error) => {
+    const { unwritten } = this.#core;
+    const pending = this.#pending.then(work).catch((error) => {
       this.warn(`The workspace before a turn could not be kept: ${messageOf(error)}`);
-    });
+    }).finally(() => unwritten.delete(pending));
+    unwritten.add(this.#pending = pending);
   }
 
   /** The tree that the first of these turns began with; `null`: none of them could write. */
