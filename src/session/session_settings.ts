@@ -13,6 +13,7 @@ import {
   confirmLive,
   confirmSettings,
   type DecidedPolicy,
+  pathNotes,
 } from "./policy/confirm_policy.ts";
 import {
   decideSessionPolicy,
@@ -385,6 +386,7 @@ export class SessionSettings {
   /** Says what the agent may do that the caller may not expect. */
   #warn(threadId: string, policy: EffectivePolicy, emit: EmitTurnEvent): void {
     const sentences = [...this.policy.narrowed, ...policy.narrowed];
+    sentences.push(...pathNotes(this.#core, policy));
     if (policy.approvalsNote !== null) sentences.push(policy.approvalsNote);
     // A guard that is not asked; where it is asked, the note tells nothing that has to be known.
     if (policy.toolHooksNote !== null && !policy.toolHooks) sentences.push(policy.toolHooksNote);
@@ -395,13 +397,13 @@ export class SessionSettings {
     }
     if (!this.policy.readsEnforced) {
       sentences.push(
-        "This codex can't limit what commands read: they may read more than this script may.",
+        "This codex can't limit what commands read: they may read more than this script.",
       );
     }
     if (this.#isLate(policy)) {
       sentences.push(
-        "Hooks and rules of a single prompt do not see MCP tools that say they only read: codex was told at the " +
-          "session's start not to ask about them. Give the session the hooks or the approval policy from its start.",
+        "Hooks and rules of a single prompt do not see MCP tools that say they only read, which codex was told not to " +
+          "ask about. Give the session the hooks or the approval policy.",
       );
     }
     if (policy.toolHooks && this.#parts.answerers.all === undefined) {

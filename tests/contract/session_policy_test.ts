@@ -63,6 +63,41 @@ if (process.platform !== "win32") {
   });
 }
 
+if (process.platform !== "win32") {
+  test("a directory of codex's PATH that the agent may write is warned of, once", async () => {
+    const writes = { sandbox: "workspace-write", allowPrivilegedEscalation: true } as const;
+    await using outer = await tempDir("path-");
+    for (
+      const [path, prompt, folders] of [
+        ["/w/node_modules/.bin:/usr/bin:/bin", writes, ["/w/node_modules/.bin"]],
+        ["/w/node_modules/.bin:/usr/bin:/bin", {}, []],
+        ["/x:/usr/bin", writes, []],
+        // What is relative starts where codex looks at the repository.
+        ["/usr/bin:./bin:", {}, ["./bin", "."]],
+        ["", writes, []],
+      ] as const
+    ) {
+      const PATH = path.replaceAll("/w", outer.path);
+      await onFake({
+        client: { env: { set: { PATH } } },
+        session: { cwd: outer.path },
+      }, async ({ session }) => {
+        const warnings: string[] = [];
+        for (let i = 0; i < 2; i++) {
+          await session.ask("x", {
+            ...prompt,
+            onEvent: (event) => void (event.type === "warning" && warnings.push(event.message)),
+          });
+        }
+        assert.deepEqual(
+          warnings.map((text) => /from (.+) as well/.exec(text)?.[1]),
+          folders.map((folder) => folder.replace("/w", outer.path)),
+        );
+      });
+    }
+  });
+}
+
 test("hooks that watch without anybody to accept are warned of, once", async () => {
   const watching = {
     pre: [{

@@ -14,7 +14,8 @@ import {
   type ThreadPolicyParams,
   workspaceRootsBeyond,
 } from "../../permissions/mod.ts";
-import type { RuntimeCore } from "../../runtime/mod.ts";
+import { isAbsolutePath } from "../../platform/mod.ts";
+import { codexEnv, isAttached, isRemote, type RuntimeCore } from "../../runtime/mod.ts";
 import { codexHomeOf, ownRoots, policyFacts, realPathFor } from "./policy_facts.ts";
 
 /** A policy, and how it is said to the server. */
@@ -128,6 +129,24 @@ export function refuseOwnHome(
       "Choose another directory to work in, `excludeSlashTmp` and `excludeTmpdirEnvVar` for a home among temporary files, " +
       "or say `dangerouslyAllowUnattendedFullAccess: true`.",
     { data: { reason: "ownHome" } },
+  );
+}
+
+/**
+ * What to say of a directory of codex's PATH that the agent may write, or a repository bring. Codex starts git from there by
+ * itself, at each turn, and `bwrap`, `lsb_release` and `getconf` (0.104 to 0.169).
+ */
+export function pathNotes(core: RuntimeCore, policy: EffectivePolicy): string[] {
+  const { config } = core;
+  const path = isRemote(config) || isAttached(config) ? null : codexEnv(config, "PATH");
+  const facts = policyFacts(core);
+  const windows = facts.platform === "windows";
+  return (path || "/").split(windows ? ";" : ":").filter((folder) =>
+    isAbsolutePath(folder) ? rootAroundHome(policy, folder, facts) !== null : !windows
+  ).map((folder) =>
+    `Codex runs git and others without a sandbox, from ${
+      folder || "."
+    } as well, where the agent or the workspace may put its own. Set another PATH in \`env\`.`
   );
 }
 
