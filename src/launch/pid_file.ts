@@ -9,6 +9,7 @@
  * @module
  */
 import { PermissionDeniedError, SpawnError } from "../errors/mod.ts";
+import { leadsAway } from "../platform/fs.ts";
 import {
   descendants,
   endLeftSandboxes,
@@ -92,8 +93,6 @@ export function rememberProcess(path: string, pid: number): () => void {
   for (let tries = 0; tries < 3 && !isThere(); tries++) write(path, [own], true);
   return () => {
     try {
-      // What was revoked since would be asked for, on a terminal.
-      requireAccess(path);
       const text = readTextFile(path);
       if (text !== null) strike(path, text, [own]);
     } catch {
@@ -120,6 +119,9 @@ function requireAccess(path: string): void {
   if (!isGranted({ name: "read", path })) missing.push(`--allow-read=${path}`);
   if (!isGranted({ name: "write", path })) missing.push(`--allow-write=${path}`);
   if (missing.length > 0) throw new PermissionDeniedError(`The pid file ${path}`, missing);
+  if (leadsAway(path)) {
+    throw new SpawnError(`The pid file ${path} is a link or no file: name a file.`);
+  }
 }
 
 /** In a file that several scripts use, each only adds lines: whoever rewrote it would lose what another one has just added. */
@@ -167,6 +169,8 @@ function isRecord(value: unknown): value is PidRecord {
 }
 
 function write(path: string, records: readonly PidLine[], append: boolean): void {
+  // What was revoked since the start would be asked for, on a terminal.
+  requireAccess(path);
   try {
     // A line that was cut, by a full disk, stays the only one that can't be read.
     writeTextFile(path, `\n${JSON.stringify(records)}\n`, append);

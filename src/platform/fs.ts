@@ -8,8 +8,10 @@ import { delay } from "../async.ts";
 import {
   builtin,
   canRead,
+  entryKind,
   isGranted,
   nodeProcess,
+  pathKind,
   platformName,
   realPath,
   runtimeName,
@@ -122,6 +124,14 @@ export function isLinked(root: string, below: string): boolean {
   const [top, real] = [realPath(root), realPath(`${root}/${below}`)];
   if (top === null || real === null) return false;
   return real.replaceAll("\\", "/") !== `${top.replaceAll("\\", "/").replace(/\/$/, "")}/${below}`;
+}
+
+/**
+ * Whether who writes to a path writes elsewhere than into a file, wherever an agent that may write there wants, or may wait for
+ * ever: a link, a pipe, a device.
+ */
+export function leadsAway(path: string): boolean {
+  return entryKind(path) === "link" || pathKind(path) === "other";
 }
 
 function says(error: unknown, code: string, name: string): boolean {

@@ -26,7 +26,7 @@ export interface StdioTransportConfig {
    * A file that remembers the process, so that the next start reaps what a killed script left behind: a codex that was
    * stuck, or the sandbox that codex was just starting (`bwrap`, which then waits for ever).
    * Needs read and write permission on it, on macOS also `--allow-run=/bin/ps`. Without effect on Windows, where what
-   * was left behind can't be told for certain. Default none.
+   * was left behind can't be told for certain. A link or a pipe is refused; keep it where no agent may write. Default none.
    */
   pidFile?: string;
 }

@@ -60,7 +60,7 @@ const NEWLINE = 10;
  * The file is appended to; several sinks may write to one, of several programs too. When it is full it becomes `path.1`, the
  * one before `path.2` and so on; `path.lock` is there meanwhile. Under Deno the sink needs `--allow-write` for the file's
  * directory; renaming needs `--allow-read` too, and without that a full file stays as it is and the log goes on in `path.1`,
- * then `path.2`. A path that is a link is refused, but for those in `/dev`; keep logs where no agent may write.
+ * then `path.2`. A link or a pipe is refused, but for those in `/dev`; keep logs where no agent may write.
  *
  * ```ts ignore
  * const sink = new runtime.JsonlFileSink("/var/log/codex.jsonl");

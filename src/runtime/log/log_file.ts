@@ -4,14 +4,8 @@
  */
 import { delay } from "../../async.ts";
 import { CodexError, PermissionDeniedError } from "../../errors/mod.ts";
-import { fileSystem, isMissing, isTaken } from "../../platform/fs.ts";
-import {
-  type AppendFile,
-  canRead,
-  entryKind,
-  type FileSystem,
-  isGranted,
-} from "../../platform/mod.ts";
+import { fileSystem, isMissing, isTaken, leadsAway } from "../../platform/fs.ts";
+import { type AppendFile, canRead, type FileSystem, isGranted } from "../../platform/mod.ts";
 import { resolvePath } from "../../platform/paths.ts";
 
 export const NEWLINE = 10;
@@ -46,9 +40,9 @@ export async function openLog(
   if (!isGranted({ name: "write", path })) {
     throw new PermissionDeniedError("Recording the event log", [`--allow-write=${path}`]);
   }
-  // Whoever may write there, as an agent in its workspace, would have this script write anywhere. The standard streams are links.
-  if (entryKind(path) === "link" && !path.startsWith("/dev/")) {
-    throw new CodexError("unsupported", `The log ${path} is a link: name where it leads.`);
+  // The standard streams are links.
+  if (leadsAway(path) && !path.startsWith("/dev/")) {
+    throw new CodexError("unsupported", `The log ${path} is a link or no file: name a file.`);
   }
   const handle = await openOrCreate(files, path, fresh);
   if (handle === null) return null;

@@ -1,5 +1,6 @@
 /** The event log in a file. */
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { readdir, readFile, rename, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
@@ -253,7 +254,14 @@ if (process.platform !== "win32") {
       assert.deepEqual(await readdir(dir.path), [...there ? ["bashrc"] : [], "log.jsonl"]);
       if (there) assert.equal(await readFile(outside, "utf8"), "mine");
     }
-    assert.equal(sink.lost, 2);
+    // A pipe that nobody reads would hold up whoever opens it.
+    await rm(path);
+    execFileSync("mkfifo", [path]);
+    await assert.rejects(
+      async () => await sink.write(envelope(4)),
+      /log\.jsonl is a link or no file/,
+    );
+    assert.equal(sink.lost, 3);
     await sink.close();
   });
 }

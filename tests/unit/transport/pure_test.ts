@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { readFileSync, rmSync, symlinkSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { type JsonValue, splitMessages } from "../../../src/json.ts";
 import { drain } from "../../../src/platform/child_process.ts";
@@ -12,7 +15,13 @@ import { windowsShellArgs } from "../../../src/platform/windows.ts";
 import { explainRefusal } from "../../../src/transport/frames.ts";
 import { configFlags, toToml } from "../../../src/launch/settings.ts";
 import { loaderVariables } from "../../../src/platform/deno_process.ts";
-import { judgeRecord, type PidRecord } from "../../../src/launch/pid_file.ts";
+import {
+  judgeRecord,
+  type PidRecord,
+  reapLeftovers,
+  rememberProcess,
+} from "../../../src/launch/pid_file.ts";
+import { SpawnError } from "../../../src/errors/mod.ts";
 import { connectMethod, mayBeProxied } from "../../../src/transport/websocket.ts";
 import { test } from "../../_harness.ts";
 import { tempDir } from "../../_temp.ts";
@@ -167,6 +176,33 @@ test("judgeRecord() reaps only what is certainly ours and has no owner", () => {
     assert.equal(judgeRecord({ ...record, ...change }, world(entries)), verdict);
   }
 });
+
+if (process.platform !== "win32") {
+  test("a pid file that is a link or a pipe is refused, where it begins and where it is written", async () => {
+    await using dir = await tempDir();
+    const [path, outside] = [join(dir.path, "codex.pid"), join(dir.path, "bashrc")];
+    await writeFile(outside, "mine");
+    const refuses = (work: () => unknown) =>
+      assert.throws(
+        work,
+        (error) => error instanceof SpawnError && /link or no file/.test(error.message),
+      );
+    for (
+      const replace of [() => symlinkSync(outside, path), () => execFileSync("mkfifo", [path])]
+    ) {
+      replace();
+      refuses(() => reapLeftovers(path));
+      refuses(() => rememberProcess(path, process.pid));
+      rmSync(path);
+      const forget = rememberProcess(path, process.pid);
+      rmSync(path);
+      replace();
+      forget();
+      rmSync(path, { force: true });
+    }
+    assert.equal(readFileSync(outside, "utf8"), "mine");
+  });
+}
 
 test("connectMethod() passes headers only where the runtime can send them", () => {
   const table = [
