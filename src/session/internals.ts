@@ -17,7 +17,7 @@ export { assertNotOpen, takeUp } from "./client/open_threads.ts";
 export { EventQueue } from "./events/session_events.ts";
 export { endable } from "./history/endable.ts";
 export { McpCalls } from "./mcp/session_mcp.ts";
-export { layerProfile } from "./policy/thread_params.ts";
+export { layerProfile, turnReach } from "./policy/thread_params.ts";
 export { toldProfile } from "./policy/told_profile.ts";
 export { nextTurn } from "./prompt/next_turn.ts";
 export { PromptRun } from "./prompt/prompt_run.ts";

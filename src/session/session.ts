@@ -156,19 +156,19 @@ export class Session implements AsyncDisposable {
 
   /**
    * Asks with a profile of its own for this turn; what the profile leaves out is the session's. What belongs to the whole
-   * thread (tools, instructions, config, ephemeral) stays the session's as well.
+   * thread (tools, instructions, directories, config, ephemeral) stays the session's as well; other `reads` or another
+   * `webSearch` than the session's is an `InvalidArgumentError`.
    */
   async askWithProfile<Schema extends object = StandardSchemaV1>(
     prompt: Prompt,
     profile: RunProfile,
     options: AskOptions<Schema> = {},
   ): Promise<PromptRunResult<InferOutput<Schema>>> {
-    const base = turnOptionsOf(takeOptions("askWithProfile", profile, RUN_PROFILE, true));
+    const { layerProfile, turnReach } = this.#internals;
+    const taken = takeOptions("askWithProfile", profile, RUN_PROFILE, true);
     const [asked, given] = takeAsk("askWithProfile", prompt, options);
-    return await this.ask<Schema>(asked, {
-      ...given,
-      ...this.#internals.layerProfile(base, given),
-    } as AskOptions<Schema>);
+    const base = { ...turnOptionsOf(taken), ...turnReach(taken, this.profile) };
+    return await this.ask<Schema>(asked, layerProfile(base, given) as AskOptions<Schema>);
   }
 
   /** Asks, and hands out the events as they come. Settles when the server has started the turn, or rejects like {@linkcode ask}. */

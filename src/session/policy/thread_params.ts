@@ -43,6 +43,7 @@ import { asAttachment } from "../prompt/input_text.ts";
 import type { ToolSpec } from "../mcp/tool_server.ts";
 import { limitsNow } from "../turn/turn_usage.ts";
 import type { DecidedPolicy } from "./confirm_policy.ts";
+import { reachesNetwork } from "./policy_facts.ts";
 
 /** Parameters that `thread/start`, `thread/resume` and `thread/fork` share. The sandbox is a mode here. */
 function threadParams(
@@ -366,4 +367,28 @@ export function layerProfile<Base extends TurnOptions, Over extends TurnOptions>
       ? {}
       : { hooks: joinHooks(base.hooks, over.hooks) }),
   } as Base & Over;
+}
+
+/**
+ * The sandbox of a turn whose profile wants another network than the thread has. Throws `InvalidArgumentError` where the
+ * profile says of what belongs to the thread that it reaches elsewhere.
+ */
+export function turnReach(
+  profile: RunProfile,
+  thread: ResolvedProfile,
+): Pick<TurnOptions, "sandbox"> {
+  for (const argument of ["reads", "webSearch"] as const) {
+    if ((profile[argument] ?? thread[argument]) !== thread[argument]) {
+      throw contradiction(argument, "another than the whole thread has");
+    }
+  }
+  const { networkAccess, sandbox } = profile;
+  const within = normalizeSandbox(sandbox ?? thread.sandbox);
+  const reaches = within.type === "dangerFullAccess" || reachesNetwork(within);
+  return (networkAccess ?? reaches) === reaches ? {} : {
+    sandbox: sandboxOf({
+      sandbox: sandbox ?? profileOf(thread, profile).sandbox!,
+      networkAccess: !reaches,
+    }),
+  };
 }

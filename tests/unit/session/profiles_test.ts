@@ -13,6 +13,7 @@ import {
   layerProfile,
   overlayProfile,
   resolveProfile,
+  turnReach,
 } from "../../../src/session/policy/thread_params.ts";
 import { toldProfile } from "../../../src/session/policy/told_profile.ts";
 import type { JsonObject } from "../../../src/json.ts";
@@ -118,6 +119,36 @@ test("layers of profiles: undefined hides nothing, attachments and hooks are add
     }),
     { model: "m" },
   );
+});
+
+test("a turn's profile never reaches further than it says: its network is the turn's, the rest is refused", () => {
+  const wide = resolveProfile({
+    sandbox: "workspace-write",
+    networkAccess: true,
+    webSearch: "live",
+    additionalDirectories: ["/b"],
+  });
+  const { networkAccess, ...without } = wide.sandbox as { networkAccess?: boolean };
+  assert.equal(networkAccess, true);
+  const of = (profile: RunProfile, thread = wide) => turnReach(profile, thread).sandbox;
+  assert.deepEqual(of({ networkAccess: false }), { ...without, networkAccess: false });
+  assert.equal(of({ networkAccess: true, webSearch: "live", reads: "all" }), undefined);
+  assert.deepEqual(of({ networkAccess: true }, resolveProfile({})), {
+    type: "readOnly",
+    networkAccess: true,
+  });
+  // A sandbox of the turn's own stays as it is where it has what is asked for.
+  assert.equal(of({ networkAccess: false, sandbox: "read-only" }), undefined);
+  assert.deepEqual(of({ networkAccess: true, sandbox: "read-only" }), {
+    type: "readOnly",
+    networkAccess: true,
+  });
+  const full = resolveProfile({ sandbox: "danger-full-access" });
+  assert.equal(of({ networkAccess: true }, full), undefined);
+  for (const profile of [{ reads: "workspace" }, { webSearch: "off" }] as const) {
+    assert.throws(() => of(profile), InvalidArgumentError);
+  }
+  assert.throws(() => of({ networkAccess: false }, full), InvalidArgumentError);
 });
 
 const DECIDED = {
