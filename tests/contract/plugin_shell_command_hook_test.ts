@@ -180,12 +180,12 @@ for (const how of ["throw", "SIGKILL"]) {
     // Its children come and go while it is being ended.
     const command = `sh -c 'trap "" TERM HUP; echo $$ > "${dir.path}/pid.new"; ` +
       `mv "${dir.path}/pid.new" "${dir.path}/pid"; while :; do /bin/true; done' & wait`;
-    const script = startScript(how, command);
     const pidFile = join(dir.path, "pid");
     const runs = Promise.withResolvers<void>();
     const watcher = watch(dir.path, () => {
       if (existsSync(pidFile)) runs.resolve();
     });
+    const script = startScript(how, command);
     await runs.promise;
     watcher.close();
     script.child.stdin!.end("now");

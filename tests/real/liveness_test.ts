@@ -72,7 +72,10 @@ test(
         [watched, unwatched].map((client) => client.startSession({ cwd: directory.path })),
       );
       const streams = await Promise.all(
-        sessions.map((session) => session.askStream("hello", { timeoutMs: 3_000 })),
+        // However slow the machine is, only who does not look after the socket is to run out of time.
+        sessions.map((session, n) =>
+          session.askStream("hello", n === 0 ? {} : { timeoutMs: 3_000 })
+        ),
       );
       wire.freeze();
       const [first, second] = await Promise.allSettled(streams.map((stream) => stream.finish()));
