@@ -15,6 +15,7 @@ export type Feature =
   | "asksAboutReadingTools"
   | "formsAreTheirOwn"
   | "commandsOutliveTurns"
+  | "scriptsKeepTurns"
   | "readProfiles"
   | "remoteImages"
   | "audioInput"
@@ -82,6 +83,11 @@ const FEATURES: Record<Feature, { since?: string; until?: string }> = {
   formsAreTheirOwn: { since: "0.137.0" },
   /** An interrupted turn leaves its command running. */
   commandsOutliveTurns: { since: "0.105.0" },
+  /**
+   * A script of a model that calls tools in code goes on with the next turn, in the sandbox of its own one. From 0.145 to
+   * 0.155.1 it has that of the turn that is active; 0.156 to 0.159 not tried.
+   */
+  scriptsKeepTurns: { since: "0.156.0" },
   /** Takes a permission profile in `thread/start`'s `config`: commands can be kept from reading the whole disk. */
   readProfiles: { since: "0.125.0" },
   /** Takes `audio` in a prompt. 0.140 does not. */

@@ -22,7 +22,7 @@ import {
   recheck,
   withApprovals,
 } from "./policy/session_policy.ts";
-import { endsLeft, reachesNetwork, reachOf } from "./policy/policy_facts.ts";
+import { endsLeft, keptOf, reachesNetwork } from "./policy/policy_facts.ts";
 import { agentsStarted } from "./policy/sub_agents.ts";
 import {
   confirmProfile,
@@ -137,6 +137,8 @@ export class SessionSettings {
   readonly kept: Set<string> = new Set();
   /** What agents keep of the turns that have started them, as JSON. */
   readonly agents: Set<string>;
+  /** Ends all that the thread's turns have left, or throws what is given. Set by who has the connection. */
+  renew: (refusal: () => Error) => Promise<void> = () => Promise.resolve();
   readonly #core: RuntimeCore;
   readonly #parts: LastingParts;
   /** Whether it began with a plan: the approvals that were given for that stay, and may be asked nothing later. */
@@ -183,7 +185,7 @@ export class SessionSettings {
   async admit(threadId: string, profile: ResolvedProfile, left = false): Promise<void> {
     const { effective } = this.#decide(profile);
     const given = this.kept.size + this.agents.size + effective.rulesFiles.length;
-    const isOther = reachOf(effective) !== reachOf(this.sent);
+    const isOther = keptOf(effective) !== keptOf(this.sent);
     const session = this.#decided.effective;
     const asks = session.approvalPolicy === "never" && effective.approvalPolicy !== "never";
     if (!left && given === 0 && !isOther && !asks && !reachesNetwork(effective.sandbox)) return;

@@ -73,6 +73,7 @@ export class SessionThread {
     this.settings = new SessionSettings(parts);
     this.connection = new ThreadConnection(this, parts.threadId);
     const { settings } = this;
+    settings.renew = async (refusal) => (await anew()).renew(this.connection, this, refusal);
     this.ledger = new UsageLedger(parts.ledger);
     this.turns = this.#makeTurns();
     this.foreign = this.#makeForeign();
@@ -194,12 +195,11 @@ export class SessionThread {
   }
 
   #makePrompts(): PromptHost {
-    const { core } = this.parts;
-    const profile = () => this.settings.next;
+    const { parts: { core }, settings } = this;
     return {
       threadId: () => this.threadId,
       get profile() {
-        return profile();
+        return settings.next;
       },
       callerContext: () => core.telemetry?.active() ?? null,
       hookRun: (profile, signal) => this.#hookRun(profile, signal),

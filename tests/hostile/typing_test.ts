@@ -3,13 +3,15 @@
  * it in the same turn. What was judged is what runs only where nothing can be typed.
  */
 import assert from "node:assert/strict";
+import { statSync } from "node:fs";
+import { join } from "node:path";
 import { PolicyError, testing } from "../../mod.ts";
 import { codexes } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { seen } from "../_limit.ts";
 import { type Place, warnings, words, type World, world } from "../real/_safety_world.ts";
 
-const { exec, inPrompt, toolCall } = testing.script;
+const { customToolCall, exec, inPrompt, toolCall } = testing.script;
 const NAMESPACE = "multi_agent_v1";
 
 /** A model that starts a shell at a terminal and types into it, itself or by an agent of its own. */
@@ -136,5 +138,29 @@ for (const version of codexes("0.169.0", "0.145.0", "0.150.0", "0.104.0")) {
     assert.equal(place.has("less"), false);
     assert.equal(place.has("same"), true);
     assert.equal(place.has("later"), false);
+    if (version !== "0.169.0") return;
+
+    // A model that calls tools in code leaves a script, which goes on with the next turn in the sandbox of this one.
+    const model = "gpt-5.6-sol";
+    const code = customToolCall(
+      "exec",
+      `yield_control();
+for (;;) {
+  await tools.exec_command({ cmd: "echo x >> script" }).catch(() => {});
+  await new Promise((resolve) => setTimeout(resolve, 10));
+}`,
+    );
+    await place.session.ask(inPrompt([code, "begun"]), { ...wide, model });
+    const written = () => statSync(join(place.cwd, "script")).size;
+    const work = ["1", "2", "3"].map((word) => exec(`echo ${word}`));
+    await place.session.ask(inPrompt([...work, "worked"]), { ...wide, model });
+    const before = written();
+    assert.ok(before > 2, "no script");
+    await place.session.ask(inPrompt([...work, "worked"]), { model });
+    assert.equal(written(), before);
+    assert.equal(
+      (await place.session.ask("more", { ...wide, model })).assistantText,
+      "You said: more",
+    );
   });
 }

@@ -13,10 +13,11 @@ import {
   realPathOf,
 } from "../../permissions/mod.ts";
 import { isInside } from "../../platform/mod.ts";
+import { supports } from "../../protocol/mod.ts";
 import { isRemote, type RuntimeCore } from "../../runtime/mod.ts";
 import { endCommands, STATUS_MS } from "../turn/stop_turn.ts";
 import { refuseOtherAnswers } from "./over_users.ts";
-import { endsLeft, reachesNetwork, reachOf } from "./policy_facts.ts";
+import { endsLeft, keptOf, reachesNetwork, reachOf } from "./policy_facts.ts";
 
 /**
  * Rules files let commands run that no hook, no approval and no permission of this script has seen. Where one of these was
@@ -44,16 +45,17 @@ export function rulesFilesRefusal(rulesFiles: EffectivePolicy["rulesFiles"]): Po
  * been granted more, and ran what had been accepted there (0.104 to 0.169).
  */
 export function refuseNarrower(policy: EffectivePolicy, kept: Iterable<string>): void {
-  for (const reach of kept) {
-    if (reach === "" || !isNarrower(policy, reach)) continue;
-    throw new PolicyError(
-      `A turn can't have the sandbox ${policy.sandbox.type} and the approval policy ${
-        JSON.stringify(policy.approvalPolicy)
-      } once something was accepted for the session, or an agent, a goal or a command is left of a turn that could do more or ` +
-        "asked less: codex lets these go on. Use another thread.",
-      { data: { reason: "keptAnswers" } },
-    );
-  }
+  for (const reach of kept) if (reach !== "" && isNarrower(policy, reach)) throw tooNarrow(policy);
+}
+
+function tooNarrow({ sandbox, approvalPolicy }: EffectivePolicy): PolicyError {
+  return new PolicyError(
+    `A turn can't have the sandbox ${sandbox.type} and the approval policy ${
+      JSON.stringify(approvalPolicy)
+    } once something was accepted for the session, or an agent, a goal, a command or a script is left of a turn that could do ` +
+      "more or asked less: codex lets these go on. Use another thread.",
+    { data: { reason: "keptAnswers" } },
+  );
 }
 
 function isNarrower(policy: EffectivePolicy, reach: string): boolean {
@@ -92,6 +94,7 @@ export async function admitTurn(
     profile: { config: Readonly<Record<string, JsonValue>> };
     sent: EffectivePolicy;
     agents: Set<string>;
+    renew: (refusal: () => Error) => Promise<void>;
   },
   { threadId, effective, session, watched, left }: NextTurn,
 ): Promise<void> {
@@ -105,6 +108,9 @@ export async function admitTurn(
     await endCommands(core, threadId, STATUS_MS, (error) => {
       throw error;
     });
+  }
+  if (supports(core.server.version, "scriptsKeepTurns") && isNarrower(effective, keptOf(sent))) {
+    await settings.renew(() => tooNarrow(effective));
   }
   if (session.approvalPolicy === "never" && effective.approvalPolicy !== "never") {
     await refuseOtherAnswers(core, effective.cwd);

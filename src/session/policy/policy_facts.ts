@@ -99,6 +99,11 @@ export function reachOf({ sandbox, readRoots }: EffectivePolicy): string {
   return JSON.stringify({ sandbox, readRoots });
 }
 
+/** The same with what they ask about: what an agent or a script keeps of the turn that began it. */
+export function keptOf({ sandbox, approvalPolicy, readRoots }: EffectivePolicy): string {
+  return JSON.stringify({ sandbox, approvalPolicy, readRoots });
+}
+
 /** The server's files, asked for once a connection; `null` when it does not tell. */
 export function filesOf(core: RuntimeCore): Promise<ServerFiles | null> {
   let asked = serverFiles.get(core);

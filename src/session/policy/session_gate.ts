@@ -28,6 +28,7 @@ import type { AgentSpan } from "../telemetry/agent_span.ts";
 import type { Turn } from "../turn/turn.ts";
 import type { TurnEvent } from "../turn/turn_event.ts";
 import type { TokenCount } from "../turn/turn_result.ts";
+import { keptOf } from "./policy_facts.ts";
 import { recheck, workspaceOf } from "./session_policy.ts";
 import { type AgentThread, type SubAgentOwner, SubAgents } from "./sub_agents.ts";
 
@@ -89,8 +90,7 @@ export class SessionGate implements ThreadGate {
     this.#subAgents = new SubAgents(host.core, {
       gateOf: (...about) => this.#gateWith(...about),
       made: () => {
-        const { sandbox, approvalPolicy, readRoots } = host.settings.sent;
-        const made = JSON.stringify({ sandbox, approvalPolicy, readRoots });
+        const made = keptOf(host.settings.sent);
         host.settings.agents.add(made);
         return made;
       },

@@ -76,6 +76,23 @@ export async function resumeThread(
   }
 }
 
+/**
+ * Ends all that the turns of the thread have left in codex, which nothing else does: the thread is closed and resumed (codex
+ * does so with one that nobody else has open). Throws `refusal` where that can't be.
+ */
+export async function renew(
+  connection: ThreadConnection,
+  session: ConnectedSession,
+  refusal: () => Error,
+): Promise<void> {
+  const { parts: { core }, settings: { profile }, turns, used, ended: { signal } } = session;
+  if (turns.asked === 0 && !used) return;
+  if (profile.ephemeral) throw refusal();
+  connection.isClosed = true;
+  await core.call("thread/unsubscribe", { threadId: connection.threadId });
+  await connection.resumeIfClosed(signal);
+}
+
 /** Resumes the thread with goals, or without. */
 export function reopen(
   connection: ThreadConnection,

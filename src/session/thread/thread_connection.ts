@@ -36,6 +36,8 @@ export interface ConnectedSession {
   readonly isOpen: boolean;
   /** Whether the thread is one to go on with. */
   readonly isUsed: boolean;
+  /** Whether something else has begun a turn of it. */
+  readonly used: boolean;
   /** Stores what the turns left. */
   store(): Promise<void>;
   /** Takes the thread up anew: on a new server when the old one is `lost`, else on the one that has closed it. */
