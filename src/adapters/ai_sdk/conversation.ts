@@ -3,7 +3,7 @@
  * Between two calls each conversation keeps its session, a limited number of them.
  * @module
  */
-import { bytesOfBase64, type JsonObject, jsonOf, sha256 } from "../../json.ts";
+import { bytesOfBase64, type JsonObject, sha256 } from "../../json.ts";
 import type { Attachment } from "../../prompt.ts";
 import { unsupported } from "./call_error.ts";
 import { ModelCallError } from "./model_call_error.ts";
@@ -81,7 +81,12 @@ export async function keyOf(system: string, said: readonly Said[]): Promise<stri
   return await sha256(new TextEncoder().encode(JSON.stringify([system, words])));
 }
 
-/** What to ask on a thread that knows the history, or on one that does not. */
+/** Characters that codex takes at once. */
+const MOST = 1 << 20;
+/** Characters of each text of a tool that a fresh thread is told: codex shows its model long outputs in part as well. */
+const MOST_OF_TOOL = 4_000;
+
+/** What to ask on a thread that knows the history, or on one that does not: that one is told as much as codex takes. */
 export function promptOf(
   { history, asked }: Conversation,
   isKnown: boolean,
@@ -89,18 +94,28 @@ export function promptOf(
   // An image alone is asked about by itself.
   const text = asked.text === "" ? "See the image." : asked.text;
   if (isKnown || history.length === 0) return { text, attachments: [...asked.images] };
-  const lines = history.map(({ role, text, tools, images }) =>
-    JSON.stringify({
-      role,
-      text,
-      ...(images.length === 0 ? {} : { images: images.length }),
-      ...(tools.length === 0 ? {} : { tools }),
-    })
-  );
+  const said: object[] = history.map(({ role, text, images }) => ({
+    role,
+    text,
+    ...(images.length === 0 ? {} : { images: images.length }),
+  }));
+  let left = MOST - text.length - 200;
+  let from = history.length;
+  while (from > 0 && (left -= JSON.stringify(said[from - 1]).length + 1) > 0) from--;
+  // Words first; what tools did as far as there is room.
+  for (let at = history.length; at-- > from;) {
+    const { tools } = history[at]!;
+    const more = JSON.stringify({ tools }).length;
+    if (tools.length === 0 || more > left) continue;
+    left -= more;
+    said[at] = { ...said[at], tools };
+  }
+  const cut = from > 0 ? ", but for its beginning" : "";
+  const lines = said.slice(from).map((each) => JSON.stringify(each)).join("\n");
   return {
-    text: "What was said so far in this conversation, one JSON object a line:\n" +
-      `${lines.join("\n")}\n\nNow the user says:\n\n${text}`,
-    attachments: [...history.flatMap(({ images }) => images), ...asked.images],
+    text: `What was said so far in this conversation${cut}, one JSON object a line:\n${lines}\n\n` +
+      `Now the user says:\n\n${text}`,
+    attachments: [...history.slice(from), asked].flatMap(({ images }) => images),
   };
 }
 
@@ -123,9 +138,9 @@ async function add(
         imageKeys.push(file.key);
       }
     } else if (part.type === "tool-call") {
-      tools.push(jsonOf({ call: part.toolName, input: part.input }) as JsonObject);
+      tools.push(used({ call: part.toolName, input: part.input }));
     } else if (part.type === "tool-result") {
-      tools.push(jsonOf({ result: part.toolName, output: part.output }) as JsonObject);
+      tools.push(used({ result: part.toolName, output: part.output }));
     }
   }
   // A user's parts are paragraphs; an assistant's text is cut where it used a tool.
@@ -143,6 +158,16 @@ async function add(
     imageKeys: [...last.imageKeys, ...imageKeys],
     tools: [...last.tools, ...tools],
   };
+}
+
+/** A use of a tool; of long texts beginning and end. */
+function used(use: object): JsonObject {
+  const half = MOST_OF_TOOL / 2;
+  const cut = (_: string, value: unknown) =>
+    typeof value === "string" && value.length > MOST_OF_TOOL
+      ? `${value.slice(0, half)}…${value.slice(-half)}`
+      : value;
+  return JSON.parse(JSON.stringify(use, cut));
 }
 
 function textOf(text: unknown): string {

@@ -102,7 +102,8 @@ export interface CodexModel extends AsyncDisposable {
  * model has answered itself goes on with the same thread: the instructions, the words and the images must be the same, and
  * where the messages carry `providerOptions.codex.threadId` (those of `result.response.messages` do) the thread too. Every
  * other history, such as an edited one, one that another process answered, or one whose last turn failed, begins a fresh
- * thread that is told the history as text. Histories without ids are told apart by their words alone: where people must
+ * thread that is told the history as text: of tools' long texts the ends, and no more of the beginning than codex takes (a
+ * million characters). Histories without ids are told apart by their words alone: where people must
  * not see what codex did for each other, give each of them a model of its own. Threads stay out of the user's history unless
  * `ephemeral: false`.
  *
