@@ -2,6 +2,7 @@
  * One conversation over one transport: calls out, answers and notifications in.
  * @module
  */
+import { soon } from "../async.ts";
 import { ConnectionClosedError, messageOf, MessageTooLargeError } from "../errors/mod.ts";
 import { defined, type JsonValue, present } from "../json.ts";
 import { redactText, withoutColours } from "../redact.ts";
@@ -394,8 +395,6 @@ export class Connection {
   }
 }
 
-// Outgoing messages, joined: one write for everything that was said while the last one was under way.
-
 /** Joins the messages of one tick, and those that come while a write is under way, into one write. */
 export class CoalescingWriter {
   readonly #write: (text: string) => Promise<void>;
@@ -424,7 +423,7 @@ export class CoalescingWriter {
     if (this.#busy) return;
     this.#busy = true;
     // A microtask: the messages of this tick share a write, and a single one is not delayed by a timer.
-    queueMicrotask(() => this.#flush());
+    soon(() => this.#flush());
   }
 
   /** Settles when everything that was sent has been taken. */

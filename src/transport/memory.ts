@@ -2,6 +2,7 @@
  * A transport with no operating system in it, for tests: both ends are in this process.
  * @module
  */
+import { soon } from "../async.ts";
 import { splitMessages } from "../json.ts";
 import type {
   Transport,
@@ -112,7 +113,7 @@ class Client implements Transport {
   #schedule(): void {
     if (this.#scheduled || this.#sink === undefined || this.#inbox.length === 0) return;
     this.#scheduled = true;
-    queueMicrotask(() => {
+    soon(() => {
       this.#scheduled = false;
       const sink = this.#sink;
       if (sink !== undefined) { for (const action of this.#inbox.splice(0)) action(sink); }
@@ -177,7 +178,7 @@ class Server implements MemoryEnd {
   #schedule(): void {
     if (this.#scheduled || this.#listener === undefined || this.#queue.length === 0) return;
     this.#scheduled = true;
-    queueMicrotask(() => {
+    soon(() => {
       this.#scheduled = false;
       for (const line of this.#queue.splice(0)) this.#listener?.(line);
       this.#schedule();

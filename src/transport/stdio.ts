@@ -2,7 +2,7 @@
  * A transport over the pipes of a process that we own.
  * @module
  */
-import { delay, settlesWithin } from "../async.ts";
+import { delay, settlesWithin, soon } from "../async.ts";
 import type { ProcessExit } from "../errors/mod.ts";
 import {
   type ChildProcess,
@@ -109,7 +109,7 @@ export class StdioTransport implements Transport {
     for (const chunk of this.#early.splice(0)) sink.bytes(chunk);
     const over = this.#over;
     // Not from inside this call: the caller is not ready before it returns.
-    if (over !== null) queueMicrotask(() => this.#deliverClosed(sink, over));
+    if (over !== null) soon(() => this.#deliverClosed(sink, over));
   }
 
   /** Writes whole messages; resolves when the pipe took them. */

@@ -2,7 +2,7 @@
  * A transport to a running `codex app-server --listen ws://…`: attached to, not owned.
  * @module
  */
-import { abortable, longTimeout, settlesWithin } from "../async.ts";
+import { abortable, longTimeout, settlesWithin, soon } from "../async.ts";
 import {
   ConnectionClosedError,
   messageOf,
@@ -335,7 +335,7 @@ export class WebSocketTransport implements Transport {
     this.#sink = sink;
     for (const text of this.#early.splice(0)) sink.text(text);
     // Not from inside this call: the caller is not ready before it returns.
-    if (this.#closed !== null) queueMicrotask(() => this.#deliverClosed());
+    if (this.#closed !== null) soon(() => this.#deliverClosed());
   }
 
   /** Sends each message as a frame of its own; resolves when the wire keeps up. */

@@ -588,3 +588,18 @@ dialects(
     });
   },
 );
+
+test("a prompt is answered beside the fake timers of a test, which do no microtask by themselves", async () => {
+  const real = globalThis.queueMicrotask;
+  const kept: (() => void)[] = [];
+  globalThis.queueMicrotask = (act) => void kept.push(act);
+  try {
+    await onFake({ server: { onTurn: answers } }, async ({ client, cwd }) => {
+      const session = await client.startSession({ cwd });
+      assert.equal((await session.ask("still there?")).assistantText, "still there?");
+    });
+  } finally {
+    globalThis.queueMicrotask = real;
+    for (const act of kept) act();
+  }
+});

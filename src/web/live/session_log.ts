@@ -2,7 +2,7 @@
  * The events of one session, numbered and kept for those who come back.
  * @module
  */
-import { delay } from "../../async.ts";
+import { delay, soon } from "../../async.ts";
 import { isJsonObject } from "../../json.ts";
 import type { EventTail, TailEntry } from "../cluster/session_owners.ts";
 import { randomId } from "../http/refusals.ts";
@@ -202,7 +202,7 @@ export class SessionLog {
   #wake(): void {
     if (this.#waking) return;
     this.#waking = true;
-    queueMicrotask(() => {
+    soon(() => {
       this.#waking = false;
       for (const wake of [...this.#waiting]) wake();
     });
