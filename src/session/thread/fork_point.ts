@@ -12,7 +12,7 @@ import {
   parseObject,
   stringOf,
 } from "../../json.ts";
-import { readTextFile } from "../../platform/mod.ts";
+import { fileSystem } from "../../platform/fs.ts";
 import { featureSince, supports } from "../../protocol/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
 
@@ -60,31 +60,42 @@ export async function planFork(
   const thread = objectOf(read, "thread") ?? {};
   const turns = objectsOf(thread, "turns");
   const drop = turnsBehind(turns, { after, before });
-  if (drop > 0) assertCounted(core, thread, turns.slice(-drop), "forkAtTurn");
+  if (drop > 0) await assertCounted(core, thread, turns.slice(-drop), "forkAtTurn");
   return { params: {}, drop };
 }
 
+/** How much of a thread's file is looked at, from its end: with images in it, one may have gigabytes. */
+const LOOKED_AT = 2 ** 26;
+
 /**
- * Throws for a thread's last turns that codex counts otherwise in what the model remembers, where each message of a user or
+ * Rejects for a thread's last turns that codex counts otherwise in what the model remembers, where each message of a user or
  * of an agent is one (0.104 to 0.150), than in the list of turns: taken off by their number, others would be forgotten, or
  * some of them remembered. What was injected, and what codex says in a user's place, only the thread's file tells.
  */
-export function assertCounted(
+export async function assertCounted(
   core: RuntimeCore,
   thread: JsonObject,
   turns: readonly JsonObject[],
   since: "forkAtTurn" | "revert",
-): void {
+  most: number = LOOKED_AT,
+): Promise<void> {
   const isPlain = (turn: JsonObject) => {
     const types = objectsOf(turn, "items").map(({ type }) => String(type));
     return types.filter((type) => type === "userMessage").length === 1 &&
       !types.some((type) => /ReviewMode$|Compaction$/.test(type));
   };
-  const file = readTextFile(stringOf(thread, "path") ?? "") ?? "";
+  const path = stringOf(thread, "path") ?? "";
+  const files = fileSystem();
+  const size = await files?.size(path) ?? 0;
+  const bytes = await files?.readAt(path, Math.max(0, size - most), Math.min(size, most))
+    .catch(() => null);
+  const file = new TextDecoder().decode(bytes ?? undefined);
   const from = file.indexOf(`"turn_id":"${turns[0]?.["id"]}"`);
-  if (turns.every(isPlain) && (from < 0 || uncounted(file.slice(from)) === 0)) return;
+  const isCounted = from < 0 ? size <= most : uncounted(file.slice(from)) === 0;
+  if (turns.every(isPlain) && isCounted) return;
   const what =
-    "taking a conversation back to before a turn that was steered, a review, a compaction, a goal or messages of others than its user";
+    "taking a conversation back by more than 64 MiB, or to before a turn that was steered, a review, a compaction, " +
+    "a goal or messages of others than its user";
   throw new UnsupportedError(what, featureSince(since), core.server.version);
 }
 

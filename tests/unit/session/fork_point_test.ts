@@ -1,8 +1,13 @@
 import assert from "node:assert/strict";
-import { writeFile } from "node:fs/promises";
+import { stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { InvalidArgumentError, UnsupportedError } from "../../../src/errors/mod.ts";
-import { type ForkPoint, planFork, turnsBehind } from "../../../src/session/thread/fork_point.ts";
+import {
+  assertCounted,
+  type ForkPoint,
+  planFork,
+  turnsBehind,
+} from "../../../src/session/thread/fork_point.ts";
 import type { RuntimeCore } from "../../../src/runtime/core.ts";
 import { turnsFrom } from "../../../src/session/history/rewind/rewind.ts";
 import { test } from "../../_harness.ts";
@@ -137,6 +142,12 @@ test("what the thread's file has beyond its turns counts as well", async () => {
     assert.deepEqual([await find("t2"), (await fork("t2")).drop], [["t2"], 1]);
     if (name === "plain") {
       assert.deepEqual([await find("t1"), (await fork("t0")).drop], [["t1", "t2"], 3]);
+      // Of a large file only the end is looked at, and what was before it is not known.
+      const half = Math.floor((await stat(path)).size / 2);
+      const judge = (at: number, most: number) =>
+        assertCounted(core("0.125.0"), { path }, turns.slice(at), "revert", most);
+      await judge(2, half);
+      await assert.rejects(judge(0, half), UnsupportedError);
       continue;
     }
     for (const before of ["t1", "t0"]) {

@@ -211,7 +211,7 @@ export async function turnsFrom(
     const ids = idsOf(all);
     const at = ids.indexOf(before);
     if (at < 0) throw noTurn(ids.length);
-    if (counts) assertCounted(core, thread, all.slice(at), "revert");
+    if (counts) await assertCounted(core, thread, all.slice(at), "revert");
     return ids.slice(at);
   }
   for (let cursor: string | null = null;;) {
