@@ -86,6 +86,7 @@ onLinux(
         const ended = once(left, "exit");
         endOrphans(null, ["CODEX_THREAD_ID=thread-3"]);
         await ended;
+        await end(left);
         assert.ok(isRunning(pid));
         const gone = once(codex, "exit");
         process.kill(codex.pid, "SIGKILL");
