@@ -7,11 +7,14 @@ import { defined, isJsonObject, type JsonObject, type JsonValue, objectOf } from
 import {
   EVERYTHING,
   flagsFor,
+  hostProbe,
   missingNeeds,
   type PermissionNeed,
   type PermissionProbe,
+  unrestrictedProbe,
 } from "../../permissions/mod.ts";
-import type { RuntimeCore } from "../../runtime/mod.ts";
+import { isRemote, type RuntimeCore } from "../../runtime/mod.ts";
+import type { ResolvedProfile } from "../profile.ts";
 import type { McpServer, McpServers } from "./servers.ts";
 
 /** What a server needs of this script: a program may do everything, an address is reached. */
@@ -46,6 +49,21 @@ export function gateMcpServers(
   throw new PermissionDeniedError(
     "The session's `mcpServers`",
     flagsFor(missing, probe.enforcedBy),
+  );
+}
+
+/** The session's MCP servers in codex's words. Rejects when it may not have them, or when their names are taken. */
+export async function mcpServersOf(
+  core: RuntimeCore,
+  cwd: string,
+  profile: ResolvedProfile,
+): Promise<Record<string, JsonObject>> {
+  const { mcpServers } = profile;
+  gateMcpServers(mcpServers, profile, isRemote(core.config) ? unrestrictedProbe : hostProbe());
+  refuseTakenNames(mcpServers, mcpServerNames(profile.config), "`config.mcp_servers`");
+  refuseTakenNames(mcpServers, await configuredMcpServers(core, cwd), "codex's configuration");
+  return Object.fromEntries(
+    Object.entries(mcpServers).map(([name, server]) => [name, mcpServerSettings(server, cwd)]),
   );
 }
 

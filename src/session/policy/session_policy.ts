@@ -3,7 +3,7 @@
  * @module
  */
 import { PolicyError } from "../../errors/mod.ts";
-import { type JsonObject, type JsonValue, plainSettings } from "../../json.ts";
+import { type JsonValue, plainSettings } from "../../json.ts";
 import {
   type ConfigJudge,
   containmentAdvice,
@@ -63,7 +63,9 @@ export async function decideSessionPolicy(
   const judge = Object.keys(settings).length === 0 ? null : await loadConfigJudge();
   const refusal = judge?.configRefusal(settings, cwd, profile) ?? null;
   if (refusal !== null) throw refusal;
-  const mcpServers = await mcpServersOf(core, cwd, profile);
+  const servers = () => import("../mcp/server_settings.ts");
+  const bringsSome = Object.keys(profile.mcpServers).length > 0;
+  const mcpServers = bringsSome ? await (await servers()).mcpServersOf(core, cwd, profile) : {};
   const [policy, files] = await contained(core, cwd, profile, hooks, answerers, judge);
   refuseOwnHome(core, policy, profile);
   const decided = isWindows(core)
@@ -100,9 +102,7 @@ export async function decideSessionPolicy(
     // attach to, a lost connection must not unload what works on.
     ...(isRemote(core.config) ? {} : { thread_unload_delay_secs: 0 }),
     // Or the first turn would begin without the tools of a server that is still starting (0.169), and nobody would be told.
-    ...(Object.keys(mcpServers).length === 0
-      ? {}
-      : { mcp_optional_startup_grace_ms: MCP_GRACE_MS }),
+    ...(bringsSome ? { mcp_optional_startup_grace_ms: MCP_GRACE_MS } : {}),
     ...sessionSettings(settings, {
       cwd: effective.cwd,
       commands: core.config.env?.commands,
@@ -116,10 +116,9 @@ export async function decideSessionPolicy(
   };
   const guarded = asks &&
     (hasToolHooks(hooks) || answerers.rules?.guardsTools(answerers.all) === true);
-  const brings = Object.keys(mcpServers).length > 0 || hasSetting(settings, "mcp_servers");
+  const brings = bringsSome || hasSetting(settings, "mcp_servers");
   thread.config = brings || served !== null
-    ? (await import("../mcp/server_settings.ts"))
-      .threadWithServers(config, mcpServers, { served, guarded })
+    ? (await servers()).threadWithServers(config, mcpServers, { served, guarded })
     : config;
   if (asks || effective.reads !== "all" || supports(core.server.version, "profilesWin")) {
     const { overUsers } = await import("./over_users.ts");
@@ -129,7 +128,7 @@ export async function decideSessionPolicy(
   // A rule may mean a tool of the session's own, where it has some.
   const unheard = !asks && Object.keys(profile.tools).length === 0 &&
     answerers.rules?.guardsTools(answerers.all) === true &&
-    (await (await import("../mcp/server_settings.ts")).configuredMcpServers(core, cwd)).size > 0;
+    (await (await servers()).configuredMcpServers(core, cwd)).size > 0;
   const started = { policy: effective, params: thread };
   return {
     effective,
@@ -191,29 +190,6 @@ async function refuseStraySkills(core: RuntimeCore, policy: EffectivePolicy): Pr
   const { refuseStray } = await import("./project_files.ts");
   const look = { kind: entryKind, realPath: realPathOf, names: listDirectory };
   refuseStray(policy, look, core.server.version);
-}
-
-/** The session's MCP servers in codex's words. Rejects when it may not have them, or when their names are taken. */
-async function mcpServersOf(
-  core: RuntimeCore,
-  cwd: string,
-  profile: ResolvedProfile,
-): Promise<Record<string, JsonObject>> {
-  const { mcpServers } = profile;
-  if (Object.keys(mcpServers).length === 0) return {};
-  const {
-    configuredMcpServers,
-    gateMcpServers,
-    mcpServerNames,
-    mcpServerSettings,
-    refuseTakenNames,
-  } = await import("../mcp/server_settings.ts");
-  gateMcpServers(mcpServers, profile, isRemote(core.config) ? unrestrictedProbe : hostProbe());
-  refuseTakenNames(mcpServers, mcpServerNames(profile.config), "`config.mcp_servers`");
-  refuseTakenNames(mcpServers, await configuredMcpServers(core, cwd), "codex's configuration");
-  return Object.fromEntries(
-    Object.entries(mcpServers).map(([name, server]) => [name, mcpServerSettings(server, cwd)]),
-  );
 }
 
 const WEB_SEARCH = { off: "disabled", cached: "cached", live: "live" } as const;
