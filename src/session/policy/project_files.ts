@@ -8,10 +8,10 @@
  * @module
  */
 import { asList, type JsonObject, type JsonValue } from "../../json.ts";
-import type { EffectivePolicy } from "../../permissions/mod.ts";
-import { isInside, parentPath } from "../../platform/mod.ts";
+import { type EffectivePolicy, realPathOf } from "../../permissions/mod.ts";
+import { entryKind, isInside, listDirectory, parentPath } from "../../platform/mod.ts";
 import { PolicyError } from "../../errors/mod.ts";
-import { featureSince } from "../../protocol/mod.ts";
+import { featureSince, supports } from "../../protocol/mod.ts";
 
 /** How this machine's files are looked at. */
 export interface FileLook {
@@ -92,8 +92,24 @@ const FOLDERS = [".agents", ".codex"];
 /** Entries that are looked at; what has more is not looked through. */
 const MOST = 10_000;
 
-/** Throws `PolicyError` where this codex would read as a skill what commands may not read. */
-export function refuseStray(
+/**
+ * What keeps this codex's own reading to what commands may read. Throws `PolicyError` where it would read as a skill what they
+ * may not.
+ */
+export function keepReads(
+  version: string | null,
+  policy: EffectivePolicy,
+  more: JsonValue | undefined,
+): ProjectDocs {
+  if (!supports(version, "skillsInReads")) {
+    refuseStray(policy, { kind: entryKind, realPath: realPathOf, names: listDirectory }, version);
+  }
+  if (supports(version, "docsInReads")) return { config: {}, note: null };
+  const isMissing = (path: string) => entryKind(path) === "missing";
+  return projectDocs(policy, more, { realPath: realPathOf, isMissing });
+}
+
+function refuseStray(
   policy: EffectivePolicy,
   look: SkillsLook,
   serverVersion: string | null,

@@ -14,7 +14,6 @@ import {
   loadAcceptanceGuard,
   loadConfigJudge,
   privilegeRefusal,
-  realPathOf,
   recheckPolicy,
   type ServerFiles,
   sessionSettings,
@@ -26,10 +25,10 @@ import {
   withoutTerminals,
   type WorkspaceRequest,
 } from "../../permissions/mod.ts";
-import { entryKind, isEndless, listDirectory, parentPath } from "../../platform/mod.ts";
+import { entryKind, isEndless, parentPath } from "../../platform/mod.ts";
 import { hasToolHooks, type Hooks } from "../../plugin/mod.ts";
 import { isRemote, readRulesFiles, type RuntimeCore } from "../../runtime/mod.ts";
-import { type Feature, supports } from "../../protocol/mod.ts";
+import { supports } from "../../protocol/mod.ts";
 import { attachmentPaths } from "../prompt/input_text.ts";
 import type { SessionTools } from "../mcp/offered_tools.ts";
 import type { ResolvedProfile } from "../profile.ts";
@@ -44,7 +43,6 @@ import {
   realPathFor,
   serverSystem,
 } from "./policy_facts.ts";
-import type { ProjectDocs } from "./project_files.ts";
 
 /** How long the first turn waits for the session's MCP servers: codex gives each 10 s to start, 30 s in later versions. */
 const MCP_GRACE_MS = 60_000;
@@ -85,8 +83,10 @@ export async function decideSessionPolicy(
   const ownTrust = Object.keys(settings).some((key) => /^project(?:s|_root_markers)\b/.test(key));
   const rulesOff = trust.distrust && !ownTrust && supports(core.server.version, "rulesNeedTrust");
   const rulesFiles = await readRulesFiles(core, rulesOff ? null : decided.cwd, ownTrust);
-  const docs = await docsOf(core, decided, settings);
-  await refuseStraySkills(core, decided);
+  const own = settings["project_doc_fallback_filenames"];
+  const docs = decided.readRoots === "all" || isRemote(core.config)
+    ? { config: {}, note: null }
+    : (await import("./project_files.ts")).keepReads(core.server.version, decided, own);
   const narrowed = [...decided.narrowed, ...trust.notes, ...docs.note === null ? [] : [docs.note]];
   const effective = { ...decided, rulesFiles, narrowed };
   const answered = answerers.all !== undefined || core.config.approvals !== undefined;
@@ -163,33 +163,6 @@ function refuseEndless(cwd: string): void {
     }
     if (isRoot) return;
   }
-}
-
-/** Whether this codex may itself read what commands may not, as a newer one, which has the feature, does not. */
-function readsMore(core: RuntimeCore, { readRoots }: EffectivePolicy, feature: Feature): boolean {
-  return readRoots !== "all" && !isRemote(core.config) && !supports(core.server.version, feature);
-}
-
-/** What keeps codex's own reading to what commands may read. */
-async function docsOf(
-  core: RuntimeCore,
-  policy: EffectivePolicy,
-  settings: Readonly<Record<string, JsonValue>>,
-): Promise<ProjectDocs> {
-  if (!readsMore(core, policy, "docsInReads")) return { config: {}, note: null };
-  const { projectDocs } = await import("./project_files.ts");
-  return projectDocs(policy, settings["project_doc_fallback_filenames"], {
-    realPath: realPathOf,
-    isMissing: (path) => entryKind(path) === "missing",
-  });
-}
-
-/** Rejects where codex itself would read as a skill what commands may not read. */
-async function refuseStraySkills(core: RuntimeCore, policy: EffectivePolicy): Promise<void> {
-  if (!readsMore(core, policy, "skillsInReads")) return;
-  const { refuseStray } = await import("./project_files.ts");
-  const look = { kind: entryKind, realPath: realPathOf, names: listDirectory };
-  refuseStray(policy, look, core.server.version);
 }
 
 const WEB_SEARCH = { off: "disabled", cached: "cached", live: "live" } as const;
