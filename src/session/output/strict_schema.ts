@@ -86,10 +86,11 @@ const NAMED = /^#(\/(\$defs|definitions)\/[^/]+)?$/;
 /**
  * Checks a schema and brings it into the form that the provider takes, as long as its meaning is kept: objects that
  * say nothing about more keys are closed, keys with a default are required, `oneOf` becomes `anyOf`, annotations go, and what a
- * reference leads to takes its place where it is at the root, not alone, or leads to no definition.
+ * reference leads to takes its place where it is at the root, not alone, or leads to no definition. `converted`: a library has
+ * written it, and objects that would take more keys are closed as well.
  */
-export function strictSchema(schema: JsonObject): StrictSchema {
-  const walk = new Walk(schema);
+export function strictSchema(schema: JsonObject, converted = false): StrictSchema {
+  const walk = new Walk(schema, converted);
   const sent = walk.node(schema, "$");
   if (isJsonObject(sent) && sent["type"] !== "object" && walk.issues.length === 0) {
     walk.report("$", "the root must be an object; put the value under a key of one");
@@ -104,9 +105,11 @@ class Walk {
   readonly #open: Set<string> = new Set(["#"]);
   /** How many more may be. */
   #left = 1_000;
+  readonly #converted: boolean;
 
-  constructor(root: JsonObject) {
+  constructor(root: JsonObject, converted: boolean) {
     this.#root = root;
+    this.#converted = converted;
   }
 
   report(path: string, message: string): void {
@@ -184,7 +187,8 @@ class Walk {
         sent["anyOf"] = this.#alternatives(value, at);
         return;
       case "additionalProperties":
-        if (value !== false) {
+        // Effect says it of each of its structs.
+        if (value !== false && !(this.#converted && value === true && "properties" in schema)) {
           this.report(
             at,
             "maps are not supported: expected false; use a list of objects with a key and a value",

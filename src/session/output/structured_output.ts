@@ -64,7 +64,7 @@ export function resolveOutputSchema(request: OutputRequest): ResolvedOutput | nu
     throw refusal("outputSchema", "expected a JSON Schema object");
   }
   const original = given ?? schemaOf(output!);
-  const { schema, issues } = strictSchema(original);
+  const { schema, issues } = strictSchema(original, given === null);
   const unbounded = output === undefined ? unchecked(original) : null;
   if (unbounded !== null) issues.push(unbounded);
   const [first] = issues;

@@ -63,6 +63,24 @@ const BROKEN: [string, JsonObject, string][] = [
   ["alternatives at the root", { anyOf: [object({}), object({})] }, "$"],
 ];
 
+test("a struct of a library that would take more keys is closed, and a map is refused", () => {
+  const output = (schema: JsonObject): StandardSchemaV1 => ({
+    "~standard": {
+      version: 1,
+      vendor: "effect",
+      validate: (value) => ({ value }),
+      jsonSchema: { input: () => schema, output: () => schema },
+    },
+  });
+  const open = { additionalProperties: true };
+  const inner = (more: JsonObject) => object({ a: object({ b: STRING }, more) }, more);
+  const resolved = resolveOutputSchema({ output: output(inner(open)) });
+  assert.deepEqual(resolved!.schema, inner({}));
+  for (const map of [{ type: "object", ...open }, object({ a: { type: "object", ...open } })]) {
+    assert.throws(() => resolveOutputSchema({ output: output(map) }), /maps are not supported/);
+  }
+});
+
 test("a schema that throws is told as a misfit of the answer", async () => {
   const output: StandardSchemaV1 = {
     "~standard": {
