@@ -258,7 +258,7 @@ test("ShellCommandHook refuses an empty command and a bad limit", () => {
 
 /** Waits until the process is gone or only waits to be reaped by init. */
 async function gone(pid: number): Promise<void> {
-  const deadline = Date.now() + 5_000;
+  const deadline = Date.now() + 20_000;
   for (;;) {
     try {
       process.kill(pid, 0);

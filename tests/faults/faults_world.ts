@@ -23,7 +23,7 @@ export class Figures {
   }
 
   /** Watches a promise; settles when it has, with its value or its error, and counts it as open if it takes too long. */
-  async watch<T>(promise: Promise<T>, withinMs = 10_000): Promise<T | unknown> {
+  async watch<T>(promise: Promise<T>, withinMs = 25_000): Promise<T | unknown> {
     let timer: ReturnType<typeof setTimeout> | undefined;
     const late = new Promise<"late">((resolve) =>
       timer = setTimeout(() => resolve("late"), withinMs)

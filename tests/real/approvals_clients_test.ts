@@ -8,6 +8,7 @@ import { exec } from "../../src/testing/model/script.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
 import { addFile, latch, placeOf, within } from "./_safety_world.ts";
+import { SOON_MS } from "./_session_world.ts";
 import { listen, TOKEN } from "./websocket_world.ts";
 
 interface Party {
@@ -89,7 +90,7 @@ test("when two clients race for an answer, the first counts and each question is
       };
       const before = [fast.sent(), slow.sent()];
       const result = await place.act(step);
-      await within(10_000, "the other client's handler is told", told.promise);
+      await within(SOON_MS, "the other client's handler is told", told.promise);
       const audits = await Promise.all([fast.audit(), slow.audit()]);
       assert.deepEqual(audits.map((one) => one.decidedBy), ["handler", "otherClient"]);
       assert.equal(audits[1].decision, "none");

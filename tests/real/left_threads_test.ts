@@ -282,7 +282,7 @@ for (const version of codexes("0.104.0")) {
       const resumed = client.resumeSession(threadId, { cwd, signal: stop.signal });
       await archived;
       stop.abort(reason);
-      assert.equal(await within(5_000, "the abort", rejection(resumed)), reason);
+      assert.equal(await within(SOON_MS, "the abort", rejection(resumed)), reason);
       const again = client.resumeSession(threadId, { cwd });
       late(null);
       deliver();

@@ -7,7 +7,7 @@ import type { TurnEvent } from "../../src/session/turn/turn_event.ts";
 import { script } from "../../src/testing/mod.ts";
 import { codexes } from "../_codex.ts";
 import { test } from "../_harness.ts";
-import { inWorld, rejection, within } from "./_session_world.ts";
+import { inWorld, rejection, SOON_MS, within } from "./_session_world.ts";
 
 /** Tokens of one call of the scripted model. */
 const CALL = 13;
@@ -190,7 +190,7 @@ for (const version of codexes("0.169.0", "0.145.0", "0.104.0")) {
         every: 60_000,
         limits: { tokens: CALL },
       });
-      const { state, lastError } = await within(10_000, "the automation", handle.wait());
+      const { state, lastError } = await within(SOON_MS, "the automation", handle.wait());
       assert.equal(state, "failed");
       assert.ok(lastError instanceof BudgetExceededError, `${lastError}`);
       assert.equal(lastError.limit, "tokens");

@@ -13,7 +13,7 @@ import { script, ScriptedModel } from "../../src/testing/mod.ts";
 import { CODEX_VERSIONS, codexPath, type CodexVersion } from "../_codex.ts";
 import { onDeno, test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
-import { isRunning, whenGone } from "./_transport_world.ts";
+import { isRunning, SOON_MS, whenGone } from "./_session_world.ts";
 
 const SCRIPT = fileURLToPath(new URL("./ownership_script.ts", import.meta.url));
 /** Seconds that the agent's command would sleep; the number tells it from all others. */
@@ -83,7 +83,7 @@ async function ends(
   );
   await whenGone(ended.pid);
   if (existsSync("/proc")) {
-    const deadline = performance.now() + 5000;
+    const deadline = performance.now() + SOON_MS;
     while (processesWith(command).length > 0) {
       assert.ok(performance.now() < deadline, `"${command}" outlived the script that ${how}`);
       await new Promise((resolve) => setTimeout(resolve, 10));
@@ -127,7 +127,7 @@ test("a codex that waits for its client does not keep the script alive, and ends
   assert.equal(code, 0);
   assert.match(output, /prewarmed/);
   assert.ok(ms < 20_000, `it took ${ms} ms`);
-  const deadline = performance.now() + 5000;
+  const deadline = performance.now() + SOON_MS;
   while (usersOf(home).length > 0) {
     assert.ok(performance.now() < deadline, "codex outlived the script");
     await new Promise((resolve) => setTimeout(resolve, 10));
@@ -180,7 +180,7 @@ test("a codex that nobody takes is ended, and one that died is replaced", async 
   const config = model.clientConfig({ codexPath: await codexPath() });
   const home = config.env.set["CODEX_HOME"]!;
   await prewarm(config, Runtime.spawn, 1);
-  const deadline = performance.now() + 10_000;
+  const deadline = performance.now() + SOON_MS;
   while (usersOf(home).length > 0) {
     assert.ok(performance.now() < deadline, "nobody ended it");
     await new Promise((resolve) => setTimeout(resolve, 10));

@@ -144,7 +144,7 @@ for (const version of codexes("0.169.0", "0.145.0")) {
         // What frees it for another process: the end of the one that had it.
         await end();
         const free = await within(
-          10_000,
+          SOON_MS,
           "the other process",
           (async () => {
             for (;;) {

@@ -247,7 +247,7 @@ for (const version of VERSIONS) {
       // The session's limits hold for it, and leaving its stream stops it.
       const looping = session.nextTurn();
       await start(world.prompt(() => [script.exec("true")]));
-      const error = await within(10_000, "the limit", rejection((await looping).finish()));
+      const error = await within(SOON_MS, "the limit", rejection((await looping).finish()));
       assert.equal((error as { code?: string }).code, "budgetExceeded");
       const hanging = session.nextTurn();
       await start(world.prompt([[script.hang()]]));

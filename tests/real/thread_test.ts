@@ -16,7 +16,7 @@ import {
 } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { slowLink } from "../_slow_link.ts";
-import { inWorld, rejection, within, type World } from "./_session_world.ts";
+import { inWorld, rejection, SOON_MS, within, type World } from "./_session_world.ts";
 
 // Versions between the newest and the oldest that answer a prompt on a busy thread in a way of their own.
 const VERSIONS: readonly CodexVersion[] = codexes("0.169.0", "0.104.0", "0.145.0", "0.125.0");
@@ -52,7 +52,7 @@ async function foreignTurn(client: Client, session: Session, text: string): Prom
 }
 
 async function until(what: string, look: () => boolean): Promise<void> {
-  const deadline = performance.now() + 8_000;
+  const deadline = performance.now() + SOON_MS;
   while (!look()) {
     if (performance.now() > deadline) throw new Error(`${what} did not happen`);
     await new Promise((resolve) => setTimeout(resolve, 10));
@@ -90,7 +90,7 @@ versions(
     const busy = world.prompt([[script.exec("sleep 341")], "never"]);
     await foreignTurn(client, session, busy);
     await until("the command", () => world.commands("sleep 341").length > 0);
-    await within(10_000, "interrupt()", session.interrupt());
+    await within(SOON_MS, "interrupt()", session.interrupt());
     await until("the end of the command", () => world.commands("sleep 341").length === 0);
     await until("its end", () => ends(events).length === 3);
     assert.equal(ends(events)[2], "interrupted");
@@ -99,13 +99,13 @@ versions(
     // Stopped by release(), after which the model hears nothing more.
     await foreignTurn(client, session, world.prompt([[script.exec("sleep 342")], "never"]));
     await until("the command", () => world.commands("sleep 342").length > 0);
-    await within(10_000, "release()", session.release());
+    await within(SOON_MS, "release()", session.release());
     await until("the end of the command", () => world.commands("sleep 342").length === 0);
     assert.ok(await world.isQuiet(), "the model hears more");
     // Free for others at once.
     const other = await world.connect();
     const resumed = await within(
-      3_000,
+      SOON_MS,
       "the other process",
       (async () => {
         for (;;) {
@@ -243,7 +243,7 @@ test(
       });
       const stream = await session.askStream(prompt);
       await until("the agent's command", () => world.commands("sleep 351").length > 0);
-      await within(10_000, "interrupt()", stream.interrupt());
+      await within(SOON_MS, "interrupt()", stream.interrupt());
       await until("the end of the command", () => world.commands("sleep 351").length === 0);
       assert.ok(await rejection(stream.finish()) instanceof TurnInterruptedError);
       const told = events.filter((event) => event.type === "subAgent");

@@ -42,7 +42,7 @@ function watch(fits: (event: TurnEvent) => boolean): {
 
 /** Waits for something that only looking can tell. */
 async function until(what: string, look: () => boolean): Promise<void> {
-  const deadline = performance.now() + 5_000;
+  const deadline = performance.now() + SOON_MS;
   while (!look()) {
     if (performance.now() > deadline) throw new Error(`${what} did not happen`);
     await new Promise((resolve) => setTimeout(resolve, 10));
@@ -58,7 +58,7 @@ versions(
     const reason = new Error("enough");
     const ways: [string, (ask: Promise<unknown>) => Promise<unknown>, object][] = [
       ["timeout", async (ask) => assert.ok(await rejection(ask) instanceof TurnTimeoutError), {
-        timeoutMs: 1200,
+        timeoutMs: 2_500,
       }],
       ["abort", async (ask) => {
         const failed = rejection(ask);
@@ -88,7 +88,7 @@ versions(
       await until(`${command} by ${way}`, () => world.commands(command).length > 0);
       const pids = world.commands(command);
       await end(ask);
-      for (const pid of pids) await whenGone(pid, 3000);
+      for (const pid of pids) await whenGone(pid);
     }
   },
 );

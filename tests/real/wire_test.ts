@@ -4,14 +4,14 @@ import { RpcValidationError } from "../../src/errors/mod.ts";
 import type { JsonValue } from "../../src/json.ts";
 import { script } from "../../src/testing/mod.ts";
 import { test } from "../_harness.ts";
-import { inWorld, rejection, within } from "./_session_world.ts";
+import { inWorld, rejection, SOON_MS, within } from "./_session_world.ts";
 
 const HALF = "half \ud83c";
 
 for (const version of ["0.169.0", "0.104.0"] as const) {
   test(`codex ${version} answers every line that is sent`, async (t) => {
     await inWorld(version, async (world) => {
-      const client = await world.connect({ requestTimeoutMs: 10_000 });
+      const client = await world.connect({ requestTimeoutMs: SOON_MS });
       await t.step(
         "half an emoji costs neither prompt, instructions, tool result nor session",
         async () => {
@@ -24,7 +24,7 @@ for (const version of ["0.169.0", "0.104.0"] as const) {
             },
           });
           const prompt = world.prompt([[script.toolCall("half", {})], "done"], HALF);
-          const asked = await within(15_000, "the prompt", session.ask(prompt));
+          const asked = await within(SOON_MS, "the prompt", session.ask(prompt));
           assert.equal(asked.assistantText, "done");
           const seen = JSON.stringify(world.model.requests);
           assert.ok(seen.includes("half \ufffd"), "the model reads the replacement");
