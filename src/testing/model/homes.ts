@@ -3,7 +3,7 @@
  * @module
  */
 import { delay } from "../../async.ts";
-import { CodexError } from "../../errors/mod.ts";
+import { CodexError, messageOf, SpawnError } from "../../errors/mod.ts";
 import { platformName, sharedBuiltin } from "../../platform/mod.ts";
 
 export { serveLoopback } from "../../platform/fs.ts";
@@ -21,6 +21,21 @@ export interface Homes {
 
 /** Makes the directories below the user's cache: codex warns about a home below the system's temp directory. */
 export async function createHomes(): Promise<Homes> {
+  try {
+    return await makeHomes();
+  } catch (cause) {
+    if (cause instanceof CodexError) throw cause;
+    // As for users of a container that have no home, or one that can't be written.
+    throw new SpawnError(
+      `A model's codex needs a home, which can't be made: ${
+        messageOf(cause)
+      }. Name a place with XDG_CACHE_HOME.`,
+      { cause, data: { reason: "home" } },
+    );
+  }
+}
+
+async function makeHomes(): Promise<Homes> {
   // deno-lint-ignore no-explicit-any
   const builtin = (name: string): any => {
     const module = sharedBuiltin(name);
