@@ -58,7 +58,7 @@ export class Redactor {
     if (!isJsonObject(clean) || !isJsonObject(message)) return clean;
     const id = clean["id"];
     if (typeof id !== "number" && typeof id !== "string") return clean;
-    // By the names that the answer will have: the model made them, and one may look like a secret.
+    // By the names that the answer will have.
     if (direction === "inbound" && clean["method"] !== undefined) this.#remember(id, message);
     return direction === "outbound" && clean["method"] === undefined
       ? this.#withoutAnswers(id, clean)
@@ -70,7 +70,7 @@ export class Redactor {
     if (!Array.isArray(questions)) return;
     const secret = questions.filter(isJsonObject)
       .filter((question) => question["isSecret"] === true)
-      .map((question) => String(question["id"]));
+      .map((question) => cleanName(String(question["id"])));
     this.#secretQuestions.set(id, new Set(secret));
     keepNewest(this.#secretQuestions, MAX_QUESTIONS);
   }
@@ -257,7 +257,15 @@ function withoutEnv([server, table]: string[], value: JsonValue): JsonValue {
   );
 }
 
-/** The object with changed members; the very object when none changed. */
+/** No secret that is known by its looks is shorter, and few names that the protocol has are longer. */
+const LONG_NAME = 16;
+
+/** The name of a member, which may be a secret itself, as in a table of what keys have used. */
+function cleanName(name: string): string {
+  return name.length < LONG_NAME ? name : redactText(name);
+}
+
+/** The object with changed members, and with no secrets for names; the very object when none changed. */
 function mapMembers(
   value: JsonObject,
   change: (key: string, member: JsonValue) => JsonValue,
@@ -267,10 +275,12 @@ function mapMembers(
     const member = value[key];
     if (member === undefined) continue;
     const clean = change(key, member);
-    if (clean === member) continue;
+    const name = cleanName(key);
+    if (clean === member && name === key) continue;
     copy ??= { ...value };
+    if (name !== key) delete copy[key];
     // An own member of this name would be set as the prototype by an assignment.
-    Object.defineProperty(copy, key, {
+    Object.defineProperty(copy, name, {
       value: clean,
       enumerable: true,
       writable: true,

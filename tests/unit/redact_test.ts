@@ -20,6 +20,17 @@ const VALUES: { name: string; value: JsonValue; clean: JsonValue }[] = [
     clean: { id: 1, method: "account/login/start", params: { type: "apiKey", apiKey: REDACTED } },
   },
   {
+    name: "names of members",
+    value: {
+      result: { structuredContent: { used: { [KEY]: 12, [`Bearer ${GITHUB}`]: { n: 1 } } } },
+    },
+    clean: {
+      result: {
+        structuredContent: { used: { [REDACTED]: 12, [`Bearer ${REDACTED}`]: { n: 1 } } },
+      },
+    },
+  },
+  {
     name: "tokens given by the client",
     value: { type: "chatgptAuthTokens", accessToken: SECRET, chatgptAccountId: "acc" },
     clean: { type: "chatgptAuthTokens", accessToken: REDACTED, chatgptAccountId: "acc" },
