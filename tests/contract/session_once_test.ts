@@ -427,6 +427,33 @@ test("a session whose server is gone serves its tools to nobody any more", async
   });
 });
 
+test("a command that a stopped turn begins after its end is ended, one of another turn is not", async () => {
+  const onTurn = (turn: FakeTurn) => turn.prompt === "stop" ? hangs(turn) : answers(turn);
+  const cleaned = "thread/backgroundTerminals/clean";
+  const methods = { [cleaned]: () => ({}) };
+  await onFake({ server: { onTurn, methods } }, async ({ session, server }) => {
+    const begin = (turnId: string) => {
+      const item = {
+        type: "commandExecution",
+        id: turnId,
+        command: "sleep 9",
+        status: "inProgress",
+      };
+      server().notify("item/started", { threadId: session.threadId, turnId, item });
+    };
+    const { turnId } = await session.ask("one");
+    begin(turnId);
+    const stream = await session.askStream("stop");
+    await stream.interrupt();
+    await assert.rejects(stream.finish(), TurnInterruptedError);
+    begin(turnId);
+    assert.equal(calls(server(), cleaned), 0);
+    begin(stream.turnId);
+    const { params } = await server().waitForMethod(cleaned);
+    assert.deepEqual(params, { threadId: session.threadId });
+  });
+});
+
 test("no tool of this process runs for a call that comes after the end of its turn", async () => {
   let server: FakeServer | undefined;
   const turns: FakeTurn[] = [];

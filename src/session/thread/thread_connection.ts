@@ -10,6 +10,7 @@ import { isAttached } from "../../runtime/mod.ts";
 import { failedMcpServer, lateCommand, type SessionEvents } from "../events/session_events.ts";
 import type { SessionGate } from "../policy/session_gate.ts";
 import type { LastingParts, SessionSettings } from "../session_settings.ts";
+import { endCommands, STATUS_MS } from "../turn/stop_turn.ts";
 import type { ThreadTurns } from "../turn/thread_turns.ts";
 import type { ForeignTurns } from "./foreign_turns.ts";
 import type { ThreadHolder, TurnQueue } from "./thread_host.ts";
@@ -119,37 +120,41 @@ export class ThreadConnection {
   }
 
   #notification(message: RpcNotification): void {
+    const { parts: { core, portable }, settings, queue, turns, foreign, gate, events } =
+      this.#session;
     const { method, params } = message;
     const { item } = params;
     const turnId = stringOf(params, "turnId");
-    const late = this.#session.turns.get(turnId) === undefined
-      ? lateCommand(this.threadId, method, params)
-      : null;
+    const turn = turns.get(turnId);
+    const late = turn === undefined ? lateCommand(this.threadId, method, params) : null;
+    const over = turn?.outcome ?? turns.last;
+    // A script of a model that calls tools in code may begin a command when its turn was stopped (0.145 to 0.160).
+    if (
+      method === "item/started" && over?.turnId === turnId && over.status &&
+      over.status !== "completed"
+    ) void endCommands(core, this.threadId, STATUS_MS);
     // Before the turn hears of its end, so that its caller is told.
-    const doubt = method === "turn/completed" ? this.#session.settings.unconfirmed() : null;
-    if (doubt !== null) this.#session.turns.warn(doubt);
-    this.#session.turns.notification(message);
+    const doubt = method === "turn/completed" ? settings.unconfirmed() : null;
+    if (doubt !== null) turns.warn(doubt);
+    turns.notification(message);
     if (method === "turn/completed") {
-      this.#session.parts.portable?.touch(completedTurn(params));
+      portable?.touch(completedTurn(params));
       // Whoever has the thread stores it when that is over; a goal takes many turns.
-      const { queue, turns } = this.#session;
       if (queue.holder === null || turns.goalActive) this.#session.store().catch(() => {});
     }
     // Codex writes down as well how a command ended after its turn.
-    if (method === "thread/name/updated" || late !== null) this.#session.parts.portable?.touch();
+    if (method === "thread/name/updated" || late !== null) portable?.touch();
     if (method === "thread/settings/updated") this.#settingsUpdated(params);
     if (CLOSED.has(method)) this.isClosed = true;
     if (method === "turn/started") this.hadTurn = true;
     const failed = failedMcpServer(method, params);
-    if (failed !== null) this.#session.turns.warn(failed);
-    if (late !== null) this.#session.events.push(late);
-    this.#session.events.notification(this.threadId, method, params);
-    this.#session.foreign.notification(method, params);
-    if (method === "item/started" && isJsonObject(item)) {
-      this.#session.gate.itemStarted(item, this.threadId);
-    }
+    if (failed !== null) turns.warn(failed);
+    if (late !== null) events.push(late);
+    events.notification(this.threadId, method, params);
+    foreign.notification(method, params);
+    if (method === "item/started" && isJsonObject(item)) gate.itemStarted(item, this.threadId);
     if (method === "item/completed" && isJsonObject(item)) {
-      this.#session.gate.itemCompleted(item, this.threadId, turnId);
+      gate.itemCompleted(item, this.threadId, turnId);
     }
   }
 
