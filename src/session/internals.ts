@@ -8,7 +8,6 @@ export { runOnce } from "./client/run_once.ts";
 export {
   callOnReleased,
   listModels,
-  listThreads,
   readAccount,
   readRateLimits,
   readThread,

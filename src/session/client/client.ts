@@ -229,10 +229,10 @@ export class Client implements AsyncDisposable {
   /** The threads that codex keeps, newest first; fetched page by page as you iterate. */
   threads(filter: ThreadFilter = {}): AsyncIterable<ThreadSummary> {
     const given = takeOptions("threads", filter, THREAD_FILTER);
-    return this.#internals.endable(
-      (signal) => this.#internals.listThreads(this.#core, { ...given, signal }),
-      given.signal,
-    );
+    return this.#internals.endable(async (signal) => {
+      const { listThreads } = await import("../history/pages.ts");
+      return listThreads(this.#core, { ...given, signal });
+    }, given.signal);
   }
 
   /**

@@ -13,7 +13,7 @@ import {
   objectsOf,
   stringOf,
 } from "../../json.ts";
-import { cursorAfter, secondAgain } from "../history/cursor.ts";
+import { cursorAfter } from "../history/cursor.ts";
 import { RpcError } from "../../errors/mod.ts";
 import { isRefusal } from "../../protocol/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
@@ -132,46 +132,6 @@ export interface ReadThreadOptions {
   includeTurns?: boolean;
   /** Gives up waiting; the call rejects with the signal's reason. */
   signal?: AbortSignal;
-}
-
-/** The most threads that codex puts into a page (0.104 to 0.169). */
-const MOST_THREADS = 100;
-
-/** Lists threads, fetching page after page. */
-export async function* listThreads(
-  core: RuntimeCore,
-  filter: ThreadFilter,
-): AsyncGenerator<ThreadSummary> {
-  const { signal, pageSize = 50, cwd, archived, searchTerm, modelProviders = [], sortKey } = filter;
-  // Left out, the server lists the threads of its current provider only.
-  const params: JsonObject = {
-    modelProviders: [...modelProviders],
-    cwd,
-    archived,
-    searchTerm,
-    sortKey,
-  };
-  const after = secondAgain();
-  // Those of the second that pages begin with once more.
-  const told = new Set<string>();
-  let limit = Math.min(pageSize, MOST_THREADS);
-  let cursor: string | null = null;
-  do {
-    const page = await core.call(
-      "thread/list",
-      { ...params, limit, cursor },
-      defined({ signal }),
-    );
-    if (!isJsonObject(page)) return;
-    const threads = objectsOf(page, "data").map(toSummary);
-    const fresh = threads.filter(({ threadId }) => !told.has(threadId));
-    yield* fresh;
-    const next = after(page, cursor, limit < MOST_THREADS);
-    if (next !== cursor) told.clear();
-    for (const { threadId } of threads) told.add(threadId);
-    if (fresh.length === 0) limit = Math.min(limit * 2, MOST_THREADS);
-    cursor = next;
-  } while (cursor !== null);
 }
 
 /** Reads one thread. */

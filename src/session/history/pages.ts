@@ -1,5 +1,5 @@
 /**
- * Histories page by page: the turns and items of a thread, with no more than one page in memory.
+ * Histories page by page: threads, and the turns and items of one, with no more than one page in memory.
  * @module
  */
 import { MessageTooLargeError, UnsupportedError } from "../../errors/mod.ts";
@@ -12,12 +12,19 @@ import {
   objectsOf,
   stringOf,
 } from "../../json.ts";
-import { cursorAfter, type NextCursor } from "./cursor.ts";
+import { cursorAfter, type NextCursor, secondAgain } from "./cursor.ts";
 import { fileSystem } from "../../platform/fs.ts";
 import { featureSince, isRefusal, supports } from "../../protocol/mod.ts";
 import { isRemote, type RuntimeCore } from "../../runtime/mod.ts";
 import type { ThreadItem } from "../../thread_item.ts";
-import { toTurn, type TurnSnapshot } from "../client/threads.ts";
+import {
+  type ThreadFilter,
+  type ThreadSummary,
+  toSummary,
+  toTurn,
+  type TurnSnapshot,
+} from "../client/threads.ts";
+import { wholePath } from "../policy/thread_params.ts";
 import { threadItem } from "../turn/turn_items.ts";
 
 /** How to go through the turns of a thread. */
@@ -50,6 +57,8 @@ export interface TurnItem {
   item: ThreadItem;
 }
 
+/** The most threads that codex puts into a page (0.104 to 0.169). */
+const MOST_THREADS = 100;
 /** A page of more bytes is followed by a smaller one, one of fewer by a larger one. */
 const PAGE_BYTES = 1 << 20;
 /** A thread whose server can only tell all of it in one message may have so large a file. */
@@ -227,4 +236,46 @@ async function wholeTurns(
     );
   }
   return objectsOf(await read(true), "turns");
+}
+
+/** The directory of a filter as codex knows it: a relative one is one of this script's, as in the call that began there. */
+export function workedIn({ config }: RuntimeCore, cwd: string | undefined): string | undefined {
+  return cwd === undefined || isRemote(config) ? cwd : wholePath(cwd) ?? cwd;
+}
+
+/** Lists threads, fetching page after page. */
+export async function* listThreads(
+  core: RuntimeCore,
+  filter: ThreadFilter,
+): AsyncGenerator<ThreadSummary> {
+  const { signal, pageSize = 50, cwd, archived, searchTerm, modelProviders = [], sortKey } = filter;
+  // Left out, the server lists the threads of its current provider only.
+  const params: JsonObject = {
+    modelProviders: [...modelProviders],
+    cwd: workedIn(core, cwd),
+    archived,
+    searchTerm,
+    sortKey,
+  };
+  const after = secondAgain();
+  // Those of the second that pages begin with once more.
+  const told = new Set<string>();
+  let limit = Math.min(pageSize, MOST_THREADS);
+  let cursor: string | null = null;
+  do {
+    const page = await core.call(
+      "thread/list",
+      { ...params, limit, cursor },
+      defined({ signal }),
+    );
+    if (!isJsonObject(page)) return;
+    const threads = objectsOf(page, "data").map(toSummary);
+    const fresh = threads.filter(({ threadId }) => !told.has(threadId));
+    yield* fresh;
+    const next = after(page, cursor, limit < MOST_THREADS);
+    if (next !== cursor) told.clear();
+    for (const { threadId } of threads) told.add(threadId);
+    if (fresh.length === 0) limit = Math.min(limit * 2, MOST_THREADS);
+    cursor = next;
+  } while (cursor !== null);
 }

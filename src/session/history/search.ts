@@ -4,13 +4,13 @@
  */
 import { MessageTooLargeError, RpcError, UnsupportedError } from "../../errors/mod.ts";
 import { defined, numberOf, objectOf, stringOf } from "../../json.ts";
-import { isSamePath } from "../../platform/mod.ts";
+import { isSamePath, realPath } from "../../platform/mod.ts";
 import { isRefusal, supports } from "../../protocol/mod.ts";
-import type { RuntimeCore } from "../../runtime/mod.ts";
+import { isRemote, type RuntimeCore } from "../../runtime/mod.ts";
 import type { ThreadItem } from "../../thread_item.ts";
-import { listThreads, type ThreadSummary, toSummary } from "../client/threads.ts";
+import { type ThreadSummary, toSummary } from "../client/threads.ts";
 import { secondAgain } from "./cursor.ts";
-import { itemsOf, orElse, pagesOf } from "./pages.ts";
+import { itemsOf, listThreads, orElse, pagesOf, workedIn } from "./pages.ts";
 
 /** Where to look for words, and how long. */
 export interface SearchOptions {
@@ -56,8 +56,13 @@ export async function* searchThreads(
   signal: AbortSignal,
 ): AsyncGenerator<ThreadHit> {
   let left = limit;
+  const within = workedIn(core, cwd);
+  const real = within === undefined || isRemote(core.config) ? null : realPath(within);
+  const isWithin = (path: string) =>
+    within === undefined || within === path || isSamePath(path, within) ||
+    (real !== null && isSamePath(path, real));
   for await (const hit of hitsOf(core, text, cwd, signal)) {
-    if (cwd !== undefined && hit.thread.cwd !== cwd && !isSamePath(hit.thread.cwd, cwd)) continue;
+    if (!isWithin(hit.thread.cwd)) continue;
     yield hit;
     if (--left <= 0) return;
   }

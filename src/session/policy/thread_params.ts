@@ -206,26 +206,32 @@ export function workingDirectory(cwd: string, remote: boolean): string {
   if (typeof cwd !== "string") return refuse(kindOf(cwd));
   if (cwd.trim() === "") return refuse("an empty string");
   if (remote) return cwd;
-  const rules = pathRules(platformName());
-  const base = rules.isAbsolute(cwd) ? "" : currentDirectory();
-  if (base === null) {
+  const absolute = wholePath(cwd);
+  if (absolute === null) {
     return refuse("a relative path", {
       accepts:
         "an absolute path, since this script's own working directory does not exist any more",
     });
   }
-  // On Windows `\\x` and `/x` lie on the drive of this script. Elsewhere `..` stays: behind a link it leads to another place.
-  const absolute = base === ""
-    ? cwd
-    : isWindowsPath(base)
-    ? resolvePath(base, cwd)
-    : rules.join(base, cwd).replace(/(?:\/\.)+(?=\/|$)/g, "") || "/";
   const kind = pathKind(absolute);
   if (kind === "directory" || kind === "unknown") return absolute;
   const [received, is] = kind === "missing"
     ? ["a path that does not exist", "does not exist"]
     : ["the path of a file", "is none"];
   return refuse(received, { sentence: `\`cwd\` must be a directory, but ${absolute} ${is}` });
+}
+
+/** The whole of a path on this machine; `null` for one below a working directory that is gone. */
+export function wholePath(path: string): string | null {
+  const rules = pathRules(platformName());
+  const base = rules.isAbsolute(path) ? "" : currentDirectory();
+  if (base === null) return null;
+  // On Windows `\\x` and `/x` lie on the drive of this script. Elsewhere `..` stays: behind a link it leads to another place.
+  return base === ""
+    ? path
+    : isWindowsPath(base)
+    ? resolvePath(base, path)
+    : rules.join(base, path).replace(/(?:\/\.)+(?=\/|$)/g, "") || "/";
 }
 
 // Profiles with their defaults filled in, and one laid over another.

@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import { InvalidArgumentError } from "../../../src/errors/mod.ts";
 import type { RuntimeCore } from "../../../src/runtime/core.ts";
-import { listModels, listThreads } from "../../../src/session/client/threads.ts";
+import { listModels } from "../../../src/session/client/threads.ts";
 import { endable } from "../../../src/session/history/endable.ts";
-import { nextLimit } from "../../../src/session/history/pages.ts";
+import { listThreads, nextLimit } from "../../../src/session/history/pages.ts";
 import { turnsFrom } from "../../../src/session/history/rewind/rewind.ts";
 import { occurrences } from "../../../src/session/history/search.ts";
 import { checkMedia } from "../../../src/session/prompt/media.ts";

@@ -1,10 +1,55 @@
 /** Looking for words in all threads. */
 import assert from "node:assert/strict";
+import { mkdir, symlink } from "node:fs/promises";
+import { join, relative, resolve } from "node:path";
+import process from "node:process";
 import type { JsonObject } from "../../../src/json.ts";
 import type { RuntimeCore } from "../../../src/runtime/core.ts";
-import { listThreads } from "../../../src/session/client/threads.ts";
+import { listThreads } from "../../../src/session/history/pages.ts";
 import { searchThreads } from "../../../src/session/history/search.ts";
 import { test } from "../../_harness.ts";
+import { tempDir } from "../../_temp.ts";
+
+test("a relative directory is one of this script's, and a link to one is that one", async () => {
+  await using directory = await tempDir("threads");
+  const [real, link] = [join(directory.path, "real"), join(directory.path, "link")];
+  await mkdir(real);
+  await symlink(real, link, "junction");
+  const asked: unknown[] = [];
+  const core = (version: string, config?: JsonObject) =>
+    ({
+      server: { version },
+      config,
+      traffic: { bytesIn: 0 },
+      call: (method: string, { cwd }: JsonObject) => {
+        if (method === "thread/list") asked.push(cwd);
+        const thread = { id: "t", cwd: real, createdAt: 0, updatedAt: 0, preview: "" };
+        return Promise.resolve({ data: [{ ...thread, thread }], nextCursor: null });
+      },
+    }) as unknown as RuntimeCore;
+  const { signal } = new AbortController();
+  const found = async (cwd: string) => {
+    const hits = [];
+    for await (const hit of searchThreads(core("0.169.0"), "pears", { cwd }, signal)) {
+      hits.push(hit);
+    }
+    return hits.length;
+  };
+  const here = relative(process.cwd(), real);
+  assert.deepEqual(await Promise.all([real, here, `./${here}`, link, "."].map(found)), [
+    1,
+    1,
+    1,
+    1,
+    0,
+  ]);
+  const remote = { transport: { type: "websocket", url: "ws://127.0.0.1:1" } };
+  for (const config of [{}, remote]) {
+    for await (const _ of listThreads(core("0.169.0", config), { cwd: here })) break;
+  }
+  assert.deepEqual([resolve(String(asked[0])), asked[1]], [real, here]);
+  assert.notEqual(asked[0], here);
+});
 
 test("a search ends with as many threads as were asked for, of the directory that was", async () => {
   const asked: JsonObject[] = [];
