@@ -25,9 +25,10 @@ export const IMAGE_ALONE = "See the image.";
 /** Choices that every turn of the bridge has. */
 const CHOICES = ["model", "effort", "timeoutMs"];
 
-/** The body of `POST /chat`, as `DefaultChatTransport` sends it. Throws `WebError` 400. */
+/** The body of `POST /chat`, as `DefaultChatTransport` sends it, and assistant-ui's, which names tools. Throws `WebError` 400. */
 export function checkChat(body: unknown): ChatRequest {
-  const fields = known(body, ["id", "messages", "trigger", "messageId", ...CHOICES]);
+  const fields = known(body, ["id", "messages", "trigger", "messageId", "tools", ...CHOICES]);
+  refuseFull(fields, ["tools"]);
   if ((fields["trigger"] ?? "submit-message") !== "submit-message") {
     throw badRequest("An answer can't be made anew here: ask again.", "notAllowed");
   }

@@ -141,6 +141,12 @@ test("a chat does not change what was asked before", () => {
   assert.equal(checkChat({ ...chat, messageId: null }).turn.text, "hi");
 });
 
+test("a chat brings no tools of its page; assistant-ui's always names them", () => {
+  const chat = { id: "c", messages: [{ role: "user", parts: [{ type: "text", text: "hi" }] }] };
+  assert.equal(checkChat({ ...chat, tools: {} }).turn.text, "hi");
+  assert.throws(() => checkChat({ ...chat, tools: { x: {} } }), { reason: "notAllowed" });
+});
+
 test("a stream that breaks ends for its reader as it may be taken", async () => {
   const again = { everyMs: Infinity, patienceMs: 1, allowed: () => Promise.resolve(true) };
   for (const breaks of [true, false]) {
