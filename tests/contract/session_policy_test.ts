@@ -59,6 +59,24 @@ if (process.platform !== "win32") {
       await mkdir(join(root, ".git"));
       await begin("repo/.codex/config.toml", "pipe", false);
       await begin("AGENTS.md", "device", true);
+      // What belongs to no skill is read by nobody.
+      await mkdir(join(root, ".codex-plugin"));
+      await begin("repo/.codex-plugin/plugin.json", "pipe", true);
+      for (const folder of ["repo/.agents/skills/s", "other/t"]) {
+        await mkdir(join(dir.path, folder, "agents"), { recursive: true });
+      }
+      await begin("repo/.codex-plugin/plugin.json", "pipe", false);
+      await begin("repo/.agents/skills/s/agents/openai.yaml", "device", false);
+      await begin("repo/.agents/skills/s/agents/openai.yaml", "text", true);
+      await begin("repo/.agents/skills/s/assets", "device", true);
+      // Codex follows links to skills.
+      await symlink("..", join(root, ".agents", "skills", "loop"));
+      await symlink("../../../other/t", join(root, ".agents", "skills", "t"));
+      await writeFile(join(dir.path, "other", "t", "SKILL.md"), "");
+      assert.ok(await client.startSession({ cwd }));
+      execFileSync("mkfifo", [join(dir.path, "other", "t", "agents", "openai.yaml")]);
+      const error = await rejection(client.startSession({ cwd }));
+      assert.match(String(error), /skills\/t\/agents\/openai\.yaml leads to a device/);
     });
   });
 }

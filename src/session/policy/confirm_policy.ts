@@ -144,9 +144,9 @@ export function pathNotes(core: RuntimeCore, policy: EffectivePolicy): string[] 
   return (path || "/").split(windows ? ";" : ":").filter((folder) =>
     isAbsolutePath(folder) ? rootAroundHome(policy, folder, facts) !== null : !windows
   ).map((folder) =>
-    `Codex runs git and others without a sandbox, from ${
+    `Codex runs git and others unsandboxed, from ${
       folder || "."
-    } as well, where the agent or the workspace may put its own. Set another PATH in \`env\`.`
+    } as well, where the workspace may put its own. Set a PATH in \`env\`.`
   );
 }
 

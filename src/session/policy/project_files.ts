@@ -9,7 +9,15 @@
  */
 import { asList, type JsonObject, type JsonValue } from "../../json.ts";
 import { type EffectivePolicy, realPathOf } from "../../permissions/mod.ts";
-import { entryKind, isInside, listDirectory, parentPath } from "../../platform/mod.ts";
+import {
+  entryKind,
+  isEndless,
+  isInside,
+  listDirectory,
+  parentPath,
+  pathKind,
+  realPath,
+} from "../../platform/mod.ts";
 import { PolicyError } from "../../errors/mod.ts";
 import { featureSince, supports } from "../../protocol/mod.ts";
 
@@ -76,6 +84,43 @@ function projectOf(
   }
   // Then codex looks at the cwd alone.
   return { directories: directories.slice(0, 1), found: false };
+}
+
+const READ_OF_SKILLS = [
+  "SKILL.md",
+  "agents/openai.yaml",
+  ...["codex", "claude", "cursor"].map((name) => `.${name}-plugin/plugin.json`),
+];
+/** Codex looks at 2,000 directories of skills at most. */
+const MOST_FOLDERS = 4_000;
+
+/**
+ * Throws `PolicyError` where codex would take all memory, or wait for ever with all of its threads: it reads this to the end when
+ * a session begins, before 0.125 (`config.toml`: 0.145) whatever it is, and in all versions regular files of no size.
+ */
+export function refuseEndless(folders: readonly string[]): void {
+  const below = (paths: readonly string[], names: readonly string[]) =>
+    paths.flatMap((path) => names.map((name) => `${path}/${name}`));
+  const isFolder = (path: string) => pathKind(path) === "directory";
+  const skills = below(folders, FOLDERS).filter((path) => isFolder(`${path}/skills`));
+  // A skill may belong to a plugin that lies around it.
+  const around = skills.length > 0 ? [...folders, ...skills] : [];
+  const waiting = [...around, ...below(skills, ["skills"])];
+  let stray = below(folders, [".codex/config.toml", ...NAMES]).find(isEndless);
+  const seen = new Set<string | null>();
+  for (const folder of waiting) {
+    stray ??= below([folder], READ_OF_SKILLS).find(isEndless);
+    const real = realPath(folder);
+    if (stray !== undefined || seen.size > MOST_FOLDERS) break;
+    if (around.includes(folder) || seen.has(real)) continue;
+    seen.add(real);
+    waiting.push(...below([folder], listDirectory(folder)).filter(isFolder));
+  }
+  if (stray === undefined) return;
+  throw new PolicyError(
+    `${stray} leads to a device, a pipe or a large file, which codex would read.`,
+    { data: { reason: "endlessFile" } },
+  );
 }
 
 /** How this machine's files are looked at. */

@@ -25,7 +25,7 @@ import {
   withoutTerminals,
   type WorkspaceRequest,
 } from "../../permissions/mod.ts";
-import { entryKind, isEndless, parentPath } from "../../platform/mod.ts";
+import { entryKind, parentPath } from "../../platform/mod.ts";
 import { hasToolHooks, type Hooks } from "../../plugin/mod.ts";
 import { isRemote, readRulesFiles, type RuntimeCore } from "../../runtime/mod.ts";
 import { supports } from "../../protocol/mod.ts";
@@ -56,7 +56,7 @@ export async function decideSessionPolicy(
   answerers: SessionAnswerers,
   served: SessionTools | null,
 ): Promise<DecidedPolicy> {
-  if (!isRemote(core.config)) refuseEndless(cwd);
+  if (!isRemote(core.config)) await refuseEndless(cwd);
   const settings = settingsWithOptions(profile);
   const judge = Object.keys(settings).length === 0 ? null : await loadConfigJudge();
   const refusal = judge?.configRefusal(settings, cwd, profile) ?? null;
@@ -142,26 +142,20 @@ export async function decideSessionPolicy(
   };
 }
 
-/** What codex reads of a project to the end: before 0.145 whatever it is, and from then on regular files of no size as well. */
-const READ_WHOLE = [".codex/config.toml", "AGENTS.md", "AGENTS.override.md"];
+/** What codex reads of a project, or something in it. */
+const READS = [".agents", ".codex", "AGENTS.md", "AGENTS.override.md"];
 
-/**
- * Throws `PolicyError` where codex would take all memory, or wait for ever with all of its threads: in the directory, and in
- * those above it up to the project's root.
- */
-function refuseEndless(cwd: string): void {
-  let stray: string | undefined;
+/** Rejects with `PolicyError` where codex would read what has no end, in the directory or above it up to the project's root. */
+async function refuseEndless(cwd: string): Promise<void> {
+  let folders: string[] = [];
   for (let at: string | null = cwd; at !== null; at = parentPath(at)) {
-    const folder = at.replace(/[\\/]$/, "");
-    stray ??= READ_WHOLE.map((name) => `${folder}/${name}`).find(isEndless);
-    const isRoot = entryKind(`${folder}/.git`) !== "missing";
-    if (stray !== undefined && (isRoot || at === cwd)) {
-      throw new PolicyError(
-        `${stray} leads to a device, a pipe or a very large file, which codex would read. Nothing was started.`,
-        { data: { reason: "endlessFile" } },
-      );
-    }
-    if (isRoot) return;
+    folders.push(at.replace(/[\\/]$/, ""));
+    if (entryKind(`${folders.at(-1)}/.git`) !== "missing") break;
+    // Without a project codex looks at the cwd alone.
+    if (parentPath(at) === null) folders = folders.slice(0, 1);
+  }
+  if (folders.some((at) => READS.some((name) => entryKind(`${at}/${name}`) !== "missing"))) {
+    (await import("./project_files.ts")).refuseEndless(folders);
   }
 }
 
