@@ -3,9 +3,9 @@
  * @module
  */
 import { longTimeout } from "../async.ts";
-import { RequestTimeoutError } from "../errors/mod.ts";
+import { PolicyError, RequestTimeoutError } from "../errors/mod.ts";
 import { DEFAULTS, isRemote } from "./defaults.ts";
-import type { JsonValue } from "../json.ts";
+import { type JsonValue, memberOf } from "../json.ts";
 import {
   hostProbe,
   loadedMethodGate,
@@ -13,7 +13,13 @@ import {
   unrestrictedProbe,
   withMethodGate,
 } from "../permissions/mod.ts";
-import { currentDirectory } from "../platform/mod.ts";
+import {
+  currentDirectory,
+  entryKind,
+  isEndless,
+  parentPath,
+  resolvePath,
+} from "../platform/mod.ts";
 import { supports } from "../protocol/mod.ts";
 import { type CallOptions, encode } from "../rpc/mod.ts";
 import type { RuntimeCore } from "./core.ts";
@@ -100,8 +106,28 @@ function judgeCall(
 ): void {
   // A remote server works on another machine: this script's permissions say nothing about it.
   const probe = isRemote(core.config) ? unrestrictedProbe : hostProbe();
-  const refusal = gateMethod(method, params, probe, new CallContext(core, consent));
+  const context = new CallContext(core, consent);
+  const refusal = gateMethod(method, params, probe, context);
   if (refusal !== null) throw refusal;
+  const { serverCwd } = context;
+  if (isRemote(core.config) || serverCwd === undefined || !OPENS.test(method)) return;
+  const cwd = memberOf(params, "cwd") ?? (method === "thread/start" ? serverCwd : null);
+  if (typeof cwd === "string") refuseEndless(resolvePath(serverCwd, cwd));
+}
+
+/** Calls after which codex reads what a directory says to the model, and its settings. */
+const OPENS = /^(?:thread\/(?:start|resume|fork)|turn\/start)$/;
+
+/** Throws `PolicyError` where codex would read what has no end, with all of its threads; skills are a session's care. */
+function refuseEndless(cwd: string): void {
+  for (let at: string | null = cwd; at !== null; at = parentPath(at)) {
+    for (const name of [".codex/config.toml", "AGENTS.md", "AGENTS.override.md"]) {
+      if (!isEndless(`${at}/${name}`)) continue;
+      const data = { reason: "endlessFile" };
+      throw new PolicyError(`Codex would read ${at}/${name}, which has no end.`, { data });
+    }
+    if (entryKind(`${at}/.git`) !== "missing") return;
+  }
 }
 
 /** What the gate may ask of a call's surroundings; most calls need none of it. */
