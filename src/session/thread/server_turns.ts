@@ -103,7 +103,7 @@ async function reviewTurn(
   }
   const model = turn.model ?? asked.model ?? profile.model;
   try {
-    const what = "review with settings of its own";
+    const what = "review with other settings than before";
     await abortable(host.settle(what, { ...profile, model }), signal);
     host.begin(hooks);
     await host.checkpoint(signal);
