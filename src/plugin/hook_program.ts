@@ -12,6 +12,7 @@ import {
   endWithScript,
   killEntries,
   killWindowsTree,
+  pathKind,
   platformName,
   spawnProcess,
 } from "../platform/mod.ts";
@@ -48,7 +49,9 @@ export async function runProgram(
   context: HookContext,
   signal: AbortSignal,
 ): Promise<HookAction> {
-  const how = invocation(program.command, platformName() === "win32");
+  const windows = platformName() === "win32";
+  const how = invocation(program.command, windows);
+  if (typeof program.command === "string" && !windows) how.command = shell();
   const end = await run(how, program, contextJson(context), signal);
   if (context.phase.startsWith("post")) {
     checkExit(end);
@@ -56,6 +59,11 @@ export async function runProgram(
   }
   // Whether it really is an action is for the runner to judge, as with any hook.
   return preAnswer(end) as HookAction;
+}
+
+/** The system's own shell, where this script can tell: a `sh` that PATH has first may be the agent's. */
+function shell(): string {
+  return pathKind("/bin/sh") === "file" && canRun("/bin/sh") ? "/bin/sh" : "sh";
 }
 
 async function run(
@@ -72,7 +80,7 @@ async function run(
   const start = () =>
     spawnProcess({
       ...(gated
-        ? { command: "sh", args: ["-c", GATE, "sh", command, ...args] }
+        ? { command: shell(), args: ["-c", GATE, "sh", command, ...args] }
         : { command, args }),
       env: { ...env },
       verbatim,
@@ -143,7 +151,7 @@ const GUARD =
 async function guardOf(pid: number): Promise<(() => Promise<void>) | null> {
   try {
     const guard = await spawnProcess({
-      command: "sh",
+      command: shell(),
       args: ["-c", GUARD, "sh", String(pid)],
       // What a terminal tells the script's own group must not end it.
       detached: true,

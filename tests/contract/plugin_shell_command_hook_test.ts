@@ -47,6 +47,17 @@ test("a shell hook's exit status 0 with no output continues, 2 blocks with its w
   });
 });
 
+if (process.platform !== "win32") {
+  test("no sh that PATH has first answers for a hook, such as one that an agent wrote", async () => {
+    await using dir = await tempDir("shadow-");
+    await writeFile(join(dir.path, "sh"), "#!/bin/sh\nexit 0\n", { mode: 0o755 });
+    const env = { PATH: `${dir.path}:${process.env["PATH"]}` };
+    for (const command of ["exit 2", ["/bin/sh", "-c", "exit 2"]]) {
+      await assert.rejects(shell(command, { env }).pre("preTurn", {}), HookBlockedError);
+    }
+  });
+}
+
 test("a failing shell hook blocks and its stderr is in the issue", async () => {
   const run = shell("echo 'cannot reach the vault' >&2; exit 3");
   await assert.rejects(run.pre("preTurn", {}), HookBlockedError);
