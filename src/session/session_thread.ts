@@ -203,7 +203,7 @@ export class SessionThread {
       },
       callerContext: () => core.telemetry?.active() ?? null,
       hookRun: (profile, signal) => this.#hookRun(profile, signal),
-      acquire: (owner, signal) => this.#acquire(owner, signal),
+      acquire: (owner, signal) => this.#acquire(owner, signal, () => this.gate.enter()),
       idle: (signal, timeoutMs) => this.turns.rest.idle(signal, timeoutMs),
       prepareInput: (text, attachments, model, signal) =>
         prepareInput(core, this.parts.cwd, text, attachments, this.settings.modelOf(model), signal),
@@ -230,7 +230,7 @@ export class SessionThread {
   async #acquire(
     owner: ThreadHolder,
     signal: AbortSignal,
-    begin?: () => Promise<void>,
+    begin?: () => void | Promise<void>,
   ): Promise<() => void> {
     const release = await this.queue.acquire(owner, signal, owner.first);
     try {

@@ -1,5 +1,6 @@
 /** Guards of a session that nothing but its refusal shows: each is tried with what it refuses, and with what it lets pass. */
 import assert from "node:assert/strict";
+import { AsyncLocalStorage } from "node:async_hooks";
 import {
   MessageTooLargeError,
   RequestTimeoutError,
@@ -629,4 +630,24 @@ test("a prompt is answered beside the fake timers of a test, which do no microta
     globalThis.queueMicrotask = real;
     for (const act of kept) act();
   }
+});
+
+test("a handler runs in the asynchronous context of its prompt, not in the one in which messages are read", async () => {
+  const user = new AsyncLocalStorage<string>();
+  const seen: unknown[] = [];
+  const onTurn = (turn: FakeTurn) =>
+    user.run("reader", async () => {
+      await turn.command("touch a", "", { ask: true });
+      answers(turn);
+    });
+  const approvals = () => {
+    seen.push(user.getStore());
+    return { decision: "decline" as const };
+  };
+  await onFake({ server: { onTurn } }, async ({ client, cwd }) => {
+    const session = await client.startSession({ cwd, approvalPolicy: "untrusted", approvals });
+    const both = ["ann", "bob"].map((name) => user.run(name, () => session.ask(name)));
+    await Promise.all(both);
+  });
+  assert.deepEqual(seen, ["ann", "bob"]);
 });

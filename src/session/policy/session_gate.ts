@@ -22,7 +22,7 @@ import { useOf } from "../../thread_item.ts";
 import type { ServedCall } from "../mcp/tool_server.ts";
 import type { SessionEvents } from "../events/session_events.ts";
 import type { DynamicTool } from "../prompt/tools.ts";
-import { whileWaiting } from "../prompt/waiting.ts";
+import { type Context, contextHere, whileWaiting } from "../prompt/waiting.ts";
 import type { ThreadTurns } from "../turn/thread_turns.ts";
 import type { AgentSpan } from "../telemetry/agent_span.ts";
 import type { Turn } from "../turn/turn.ts";
@@ -71,6 +71,7 @@ export interface SessionGateHost {
 
 /** One session's part in approvals. It answers for its own thread, and for those that its agent starts. */
 export class SessionGate implements ThreadGate {
+  #context: Context = (call) => call();
   /** Who answers this session's questions. */
   declare readonly approvals?: ApprovalHandler | ApprovalRules;
   readonly #host: SessionGateHost;
@@ -222,10 +223,15 @@ export class SessionGate implements ThreadGate {
     return this.#posts;
   }
 
+  /** From now on what the session waits for is called in the asynchronous context of this call: a prompt's. */
+  enter(): void {
+    this.#context = contextHere();
+  }
+
   /** Runs what the session waits for: a prompt that it asks of the session is refused. */
   within<T>(call: () => T | Promise<T>): Promise<T> {
     const span = this.#host.turns.active?.span ?? null;
-    return whileWaiting(this, span === null ? call : () => span.within(call));
+    return this.#context(() => whileWaiting(this, span === null ? call : () => span.within(call)));
   }
 
   /** Runs a tool of this process. */

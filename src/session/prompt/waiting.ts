@@ -14,11 +14,21 @@ interface Scope {
 
 /** The part of Node's `AsyncLocalStorage` that is used; Deno and Bun have it as well. */
 interface Storage {
+  constructor: { snapshot(): Context };
   run<T>(value: readonly Scope[], call: () => T): T;
   getStore(): readonly Scope[] | undefined;
 }
 
+/** Does a call in some asynchronous context. */
+export type Context = <T>(call: () => T) => T;
+
 let storage: Storage | null | undefined;
+
+/** The asynchronous context of who calls this, for what is called later on its behalf. */
+export function contextHere(): Context {
+  storage ??= makeStorage();
+  return storage === null ? (call) => call() : storage.constructor.snapshot();
+}
 
 /** Runs what a session waits for, so that {@linkcode assertNotWaitedFor} knows what that calls. */
 export async function whileWaiting<T>(session: object, call: () => T | Promise<T>): Promise<T> {
@@ -40,10 +50,9 @@ export function assertNotWaitedFor(session: object): void {
   if (!scopes.some((scope) => scope.open && scope.session === session)) return;
   throw new InvalidArgumentError("ask", {
     argument: "session",
-    received: "the one that waits for what asks",
-    accepts: "another session",
-    sentence: "a tool, a hook or a handler asked the session that waits for it",
-    hint: "Ask another session, or answer first.",
+    received: "itself",
+    accepts: "another",
+    sentence: "a tool, hook or handler asked its session",
   }, { data: { reason: "askInOwnTool" } });
 }
 
