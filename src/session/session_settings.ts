@@ -138,7 +138,7 @@ export class SessionSettings {
   /** What agents keep of the turns that have started them, as JSON. */
   readonly agents: Set<string>;
   /** Ends all that the thread's turns have left, or throws what is given. Set by who has the connection. */
-  renew: (refusal: () => Error) => Promise<void> = () => Promise.resolve();
+  declare renew: (refusal: () => Error) => Promise<void>;
   readonly #core: RuntimeCore;
   readonly #parts: LastingParts;
   /** Whether it began with a plan: the approvals that were given for that stay, and may be asked nothing later. */

@@ -85,12 +85,22 @@ export async function renew(
   session: ConnectedSession,
   refusal: () => Error,
 ): Promise<void> {
-  const { parts: { core }, settings: { profile }, turns, used, ended: { signal } } = session;
-  if (turns.asked === 0 && !used) return;
+  const { settings: { profile }, turns, used } = session;
+  // Whoever ends the session leaves the thread to others.
+  if (turns.asked === 0 && !used || !session.isOpen) return;
   if (profile.ephemeral) throw refusal();
+  const renewed = closeAndResume(connection, session);
+  connection.reopened = renewed.catch(() => {});
+  await renewed;
+}
+
+async function closeAndResume(
+  connection: ThreadConnection,
+  { parts: { core }, ended: { signal } }: ConnectedSession,
+): Promise<void> {
   connection.isClosed = true;
   await core.call("thread/unsubscribe", { threadId: connection.threadId });
-  await connection.resumeIfClosed(signal);
+  if (!signal.aborted) await connection.resumeIfClosed(signal);
 }
 
 /** Resumes the thread with goals, or without. */

@@ -128,14 +128,9 @@ export class ThreadConnection {
     const turn = turns.get(turnId);
     const late = turn === undefined ? lateCommand(this.threadId, method, params) : null;
     const over = turn?.outcome ?? turns.last;
-    // A script of a model that calls tools in code may begin a command when its turn was stopped (0.145 to 0.160).
-    if (
-      method === "item/started" && over?.turnId === turnId && over.status &&
-      over.status !== "completed"
-    ) void endCommands(core, this.threadId, STATUS_MS);
     // Before the turn hears of its end, so that its caller is told.
     const doubt = method === "turn/completed" ? settings.unconfirmed() : null;
-    if (doubt !== null) turns.warn(doubt);
+    if (doubt) turns.warn(doubt);
     turns.notification(message);
     if (method === "turn/completed") {
       portable?.touch(completedTurn(params));
@@ -148,11 +143,17 @@ export class ThreadConnection {
     if (CLOSED.has(method)) this.isClosed = true;
     if (method === "turn/started") this.hadTurn = true;
     const failed = failedMcpServer(method, params);
-    if (failed !== null) turns.warn(failed);
+    if (failed) turns.warn(failed);
     if (late !== null) events.push(late);
     events.notification(this.threadId, method, params);
     foreign.notification(method, params);
-    if (method === "item/started" && isJsonObject(item)) gate.itemStarted(item, this.threadId);
+    if (method === "item/started" && isJsonObject(item)) {
+      gate.itemStarted(item, this.threadId);
+      // A script of a model that calls tools in code may begin a command when its turn was stopped (0.145 to 0.160).
+      if (over?.turnId === turnId && over.status && over.status !== "completed") {
+        endCommands(core, this.threadId, STATUS_MS);
+      }
+    }
     if (method === "item/completed" && isJsonObject(item)) {
       gate.itemCompleted(item, this.threadId, turnId);
     }
