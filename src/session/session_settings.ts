@@ -194,10 +194,9 @@ export class SessionSettings {
     await admitTurn(this.#core, this, { threadId, effective, session, watched, left });
   }
 
-  /** Gets ready to trace turns, where somebody listens; `null`: there is nothing to wait for. */
-  readyToTrace(): Promise<void> | null {
-    if (spans !== null || this.#core.telemetry?.listens !== true) return null;
-    return import("./telemetry/agent_span.ts").then((loaded) => void (spans = loaded));
+  /** Gets ready to trace turns, where somebody listens. */
+  async readyToTrace(): Promise<void> {
+    if (this.#core.telemetry?.listens) spans ??= await import("./telemetry/agent_span.ts");
   }
 
   /** Begins the span of a turn with these parameters, below the caller's; `null` where nobody listens. */

@@ -203,7 +203,7 @@ export class SessionThread {
       },
       callerContext: () => core.telemetry?.active() ?? null,
       hookRun: (profile, signal) => this.#hookRun(profile, signal),
-      acquire: (owner, signal) => this.#acquire(owner, signal, () => this.gate.enter()),
+      acquire: (owner, signal) => this.#acquire(owner, signal),
       idle: (signal, timeoutMs) => this.turns.rest.idle(signal, timeoutMs),
       prepareInput: (text, attachments, model, signal) =>
         prepareInput(core, this.parts.cwd, text, attachments, this.settings.modelOf(model), signal),
@@ -230,7 +230,7 @@ export class SessionThread {
   async #acquire(
     owner: ThreadHolder,
     signal: AbortSignal,
-    begin?: () => void | Promise<void>,
+    begin?: () => Promise<void>,
   ): Promise<() => void> {
     const release = await this.queue.acquire(owner, signal, owner.first);
     try {
@@ -240,8 +240,7 @@ export class SessionThread {
       await this.parts.portable?.claim(signal).catch((error) => this.#throwUnstored(error));
       this.assertOpen();
       await this.connection.resumeIfClosed(signal);
-      const loading = this.settings.readyToTrace();
-      if (loading !== null) await loading;
+      await this.settings.readyToTrace();
       await begin?.();
       if (this.parts.portable === null) return release;
       return () => {
@@ -409,8 +408,9 @@ export class SessionThread {
   }
 
   #hookRun(profile: ResolvedProfile, signal?: AbortSignal): HookRun {
-    return new HookRun(this.settings.hooksOf(profile), {
-      within: (call) => this.gate.within(call),
+    const hooks = this.settings.hooksOf(profile);
+    return new HookRun(hooks, {
+      within: this.gate.waiter(hooks.pre[0] ?? hooks.post[0]),
       threadId: this.threadId,
       cwd: this.parts.cwd,
       ...present({ model: profile.model }),

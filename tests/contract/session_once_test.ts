@@ -9,6 +9,7 @@ import {
   TurnInterruptedError,
   TurnTimeoutError,
 } from "../../src/errors/mod.ts";
+import type { HookContext } from "../../src/plugin/types.ts";
 import type { SessionEvent } from "../../src/session/events/session_event.ts";
 import type { TurnEvent } from "../../src/session/turn/turn_event.ts";
 import type { TransportFactory } from "../../src/transport/transport.ts";
@@ -632,22 +633,43 @@ test("a prompt is answered beside the fake timers of a test, which do no microta
   }
 });
 
-test("a handler runs in the asynchronous context of its prompt, not in the one in which messages are read", async () => {
+test("handlers and hooks run in the asynchronous context of their prompt, not in the one in which messages are read", async () => {
   const user = new AsyncLocalStorage<string>();
-  const seen: unknown[] = [];
+  let during: () => unknown;
   const onTurn = (turn: FakeTurn) =>
     user.run("reader", async () => {
+      during();
       await turn.command("touch a", "", { ask: true });
       answers(turn);
     });
+  const seen: [called: string, user: string | undefined][] = [];
   const approvals = () => {
-    seen.push(user.getStore());
+    seen.push(["handler", user.getStore()]);
     return { decision: "decline" as const };
   };
+  const see = ({ phase }: HookContext) => {
+    seen.push([phase, user.getStore()]);
+    return { type: "continue" as const };
+  };
+  const watch = { name: "watch", call: see };
   await onFake({ server: { onTurn } }, async ({ client, cwd }) => {
-    const session = await client.startSession({ cwd, approvalPolicy: "untrusted", approvals });
-    const both = ["ann", "bob"].map((name) => user.run(name, () => session.ask(name)));
-    await Promise.all(both);
+    const hooks = { pre: [watch], post: [watch] };
+    const session = await client.startSession({
+      cwd,
+      approvalPolicy: "untrusted",
+      approvals,
+      hooks,
+    });
+    seen.splice(0);
+    const ask = (name: string) => user.run(name, () => session.ask(name));
+    let second: Promise<unknown> | undefined;
+    // Its run begins beside the first one's turn.
+    during = () => second ??= ask("bob");
+    await ask("ann");
+    await second;
   });
-  assert.deepEqual(seen, ["ann", "bob"]);
+  for (const who of ["handler", "preRun", "postRun", "preTurn", "postTurn", "preToolUse"]) {
+    const users = seen.filter(([called]) => called === who).map(([, name]) => name);
+    assert.deepEqual(users, ["ann", "bob"], who);
+  }
 });

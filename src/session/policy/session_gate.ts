@@ -71,7 +71,8 @@ export interface SessionGateHost {
 
 /** One session's part in approvals. It answers for its own thread, and for those that its agent starts. */
 export class SessionGate implements ThreadGate {
-  #context: Context = (call) => call();
+  /** The asynchronous context of who has begun the turn. */
+  #context: Context = contextHere(null);
   /** Who answers this session's questions. */
   declare readonly approvals?: ApprovalHandler | ApprovalRules;
   readonly #host: SessionGateHost;
@@ -145,6 +146,7 @@ export class SessionGate implements ThreadGate {
     this.#hooks = hooks;
     this.#sandboxed = sandboxed;
     this.#told = new Map();
+    this.#context = contextHere(this.approvals ?? Object.keys(this.#host.tools)[0]);
   }
 
   /** Asks the hooks; they may refuse, and never grant. */
@@ -223,15 +225,23 @@ export class SessionGate implements ThreadGate {
     return this.#posts;
   }
 
-  /** From now on what the session waits for is called in the asynchronous context of this call: a prompt's. */
-  enter(): void {
-    this.#context = contextHere();
+  /** Runs what the session waits for, in the asynchronous context of the turn: a prompt that it asks of the session is refused. */
+  within<T>(call: () => T | Promise<T>): Promise<T> {
+    return this.#wait(this.#context, call);
   }
 
-  /** Runs what the session waits for: a prompt that it asks of the session is refused. */
-  within<T>(call: () => T | Promise<T>): Promise<T> {
-    const span = this.#host.turns.active?.span ?? null;
-    return this.#context(() => whileWaiting(this, span === null ? call : () => span.within(call)));
+  /**
+   * The same in the context of who calls this, for hooks: those around a prompt are called beside another one's turn. `called`:
+   * one of them, if any.
+   */
+  waiter(called: unknown): <T>(call: () => T | Promise<T>) => Promise<T> {
+    const context = contextHere(called);
+    return (call) => this.#wait(context, call);
+  }
+
+  #wait<T>(context: Context, call: () => T | Promise<T>): Promise<T> {
+    const span = this.#host.turns.active?.span;
+    return context(() => whileWaiting(this, span ? () => span.within(call) : call));
   }
 
   /** Runs a tool of this process. */

@@ -14,7 +14,8 @@ interface Scope {
 
 /** The part of Node's `AsyncLocalStorage` that is used; Deno and Bun have it as well. */
 interface Storage {
-  constructor: { snapshot(): Context };
+  /** Not every edge has `snapshot`. */
+  constructor: { snapshot?(): Context };
   run<T>(value: readonly Scope[], call: () => T): T;
   getStore(): readonly Scope[] | undefined;
 }
@@ -24,16 +25,19 @@ export type Context = <T>(call: () => T) => T;
 
 let storage: Storage | null | undefined;
 
-/** The asynchronous context of who calls this, for what is called later on its behalf. */
-export function contextHere(): Context {
-  storage ??= makeStorage();
-  return storage === null ? (call) => call() : storage.constructor.snapshot();
+/**
+ * The asynchronous context of who calls this, for what is `called` later on its behalf; without that Deno need not load the module
+ * that tells it.
+ */
+export function contextHere(called: unknown): Context {
+  if (called) storage ??= makeStorage();
+  return (called ? storage?.constructor.snapshot?.() : null) ?? ((call) => call());
 }
 
 /** Runs what a session waits for, so that {@linkcode assertNotWaitedFor} knows what that calls. */
 export async function whileWaiting<T>(session: object, call: () => T | Promise<T>): Promise<T> {
   storage ??= makeStorage();
-  if (storage === null) return await call();
+  if (!storage) return await call();
   const scope = { session, open: true };
   try {
     // Through what another session waits for as well: that one waits, too.
@@ -58,5 +62,5 @@ export function assertNotWaitedFor(session: object): void {
 
 function makeStorage(): Storage | null {
   const hooks = sharedBuiltin<{ AsyncLocalStorage: new () => Storage }>("async_hooks");
-  return hooks === null ? null : new hooks.AsyncLocalStorage();
+  return hooks && new hooks.AsyncLocalStorage();
 }
