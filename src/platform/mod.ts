@@ -29,6 +29,7 @@ export {
   parentPath,
   pathRules,
   plainPath,
+  projectFolders,
   resolvePath,
   strictFold,
 } from "./paths.ts";

@@ -114,6 +114,16 @@ export function parentPath(path: string): string | null {
   return parent === resolvePath(path, ".") ? null : parent;
 }
 
+/** The directories in which codex looks for a project's files: from the cwd up to one with a `.git`; the cwd alone without. */
+export function projectFolders(cwd: string, isThere: (path: string) => boolean): string[] {
+  const folders: string[] = [];
+  for (let at: string | null = cwd; at !== null; at = parentPath(at)) {
+    folders.push(at);
+    if (isThere(`${at}/.git`)) return folders;
+  }
+  return folders.slice(0, 1);
+}
+
 /** The last part of a path of any system. */
 export function baseName(path: string): string {
   const parts = path.split(isWindowsPath(path) ? /[\\/]+/ : /\/+/).filter((part) => part !== "");

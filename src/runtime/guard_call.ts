@@ -17,7 +17,7 @@ import {
   currentDirectory,
   entryKind,
   isEndless,
-  parentPath,
+  projectFolders,
   resolvePath,
 } from "../platform/mod.ts";
 import { supports } from "../protocol/mod.ts";
@@ -120,14 +120,12 @@ const OPENS = /^(?:thread\/(?:start|resume|fork)|turn\/start)$/;
 
 /** Throws `PolicyError` where codex would read what has no end, with all of its threads; skills are a session's care. */
 function refuseEndless(cwd: string): void {
-  for (let at: string | null = cwd; at !== null; at = parentPath(at)) {
-    for (const name of [".codex/config.toml", "AGENTS.md", "AGENTS.override.md"]) {
-      if (!isEndless(`${at}/${name}`)) continue;
-      const data = { reason: "endlessFile" };
-      throw new PolicyError(`Codex would read ${at}/${name}, which has no end.`, { data });
-    }
-    if (entryKind(`${at}/.git`) !== "missing") return;
-  }
+  const names = [".codex/config.toml", "AGENTS.md", "AGENTS.override.md"];
+  const stray = projectFolders(cwd, (path) => entryKind(path) !== "missing")
+    .flatMap((folder) => names.map((name) => `${folder}/${name}`)).find(isEndless);
+  if (stray === undefined) return;
+  const data = { reason: "endlessFile" };
+  throw new PolicyError(`Codex would read ${stray}, which has no end.`, { data });
 }
 
 /** What the gate may ask of a call's surroundings; most calls need none of it. */

@@ -56,15 +56,16 @@ if (process.platform !== "win32") {
       await begin("repo/sub/AGENTS.md", "text", true);
       // Without a project codex reads the directory alone.
       await begin("repo/.codex/config.toml", "pipe", true);
-      await mkdir(join(root, ".git"));
-      await begin("repo/.codex/config.toml", "pipe", false);
-      // A raw call gets no further.
       execFileSync("mkfifo", [join(root, "AGENTS.md")]);
       const params = { cwd, sandbox: "read-only" as const, approvalPolicy: "untrusted" as const };
+      await client.runtime.request("thread/start", params);
+      await mkdir(join(root, ".git"));
+      // A raw call gets no further.
       const raw = await rejection(client.runtime.request("thread/start", params));
       assert.ok(raw instanceof PolicyError && raw.data?.["reason"] === "endlessFile");
       await rm(join(root, "AGENTS.md"));
       await client.runtime.request("thread/start", params);
+      await begin("repo/.codex/config.toml", "pipe", false);
       await begin("AGENTS.md", "device", true);
       // What belongs to no skill is read by nobody.
       await mkdir(join(root, ".codex-plugin"));

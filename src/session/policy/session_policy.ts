@@ -25,7 +25,7 @@ import {
   withoutTerminals,
   type WorkspaceRequest,
 } from "../../permissions/mod.ts";
-import { entryKind, parentPath } from "../../platform/mod.ts";
+import { entryKind, projectFolders } from "../../platform/mod.ts";
 import { hasToolHooks, type Hooks } from "../../plugin/mod.ts";
 import { isRemote, readRulesFiles, type RuntimeCore } from "../../runtime/mod.ts";
 import { supports } from "../../protocol/mod.ts";
@@ -147,14 +147,9 @@ const READS = [".agents", ".codex", "AGENTS.md", "AGENTS.override.md"];
 
 /** Rejects with `PolicyError` where codex would read what has no end, in the directory or above it up to the project's root. */
 async function refuseEndless(cwd: string): Promise<void> {
-  let folders: string[] = [];
-  for (let at: string | null = cwd; at !== null; at = parentPath(at)) {
-    folders.push(at.replace(/[\\/]$/, ""));
-    if (entryKind(`${folders.at(-1)}/.git`) !== "missing") break;
-    // Without a project codex looks at the cwd alone.
-    if (parentPath(at) === null) folders = folders.slice(0, 1);
-  }
-  if (folders.some((at) => READS.some((name) => entryKind(`${at}/${name}`) !== "missing"))) {
+  const isThere = (path: string) => entryKind(path) !== "missing";
+  const folders = projectFolders(cwd, isThere);
+  if (folders.some((at) => READS.some((name) => isThere(`${at}/${name}`)))) {
     (await import("./project_files.ts")).refuseEndless(folders);
   }
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { isSamePath, type PathRelation, plainPath, relation } from "../../../src/platform/paths.ts";
-import { baseName, parentPath, resolvePath } from "../../../src/platform/paths.ts";
+import { baseName, parentPath, projectFolders, resolvePath } from "../../../src/platform/paths.ts";
 import { test } from "../../_harness.ts";
 
 type Row = [directory: string, path: string, PathRelation];
@@ -142,6 +142,15 @@ test("resolvePath() resolves like the system would", () => {
   for (const [base, path, expected] of rows) {
     assert.equal(resolvePath(base, path), expected, `${path} in ${base}`);
   }
+});
+
+test("projectFolders() ends at the project's root, and without one with the cwd", () => {
+  const folders = (...there: string[]) =>
+    projectFolders("/a/b/c", (path) => there.includes(path)).join();
+  assert.equal(folders("/a/b/.git", "/a/.git"), "/a/b/c,/a/b");
+  assert.equal(folders("/a/b/c/.git"), "/a/b/c");
+  assert.equal(folders("//.git"), "/a/b/c,/a/b,/a,/");
+  assert.equal(folders(), "/a/b/c");
 });
 
 test("parentPath() ends at the root, baseName() is the last part", () => {
