@@ -70,14 +70,20 @@ class Watched {
     const told = this.pages[0]!.told.slice(-12).map(({ id, event: { type, turnId } }) =>
       `${id} ${type} ${turnId}`
     );
-    const { body: now } = await this.#world.call(`GET ${this.path}`);
-    const turns = now.turns.map((turn: { turnId: string; status: string }) =>
-      `${turn.turnId} ${turn.status}`
-    );
+    const looks: string[] = [];
+    // A request that came twice shows as a turn that begins later.
+    for (let look = 0; look < 20; look++) {
+      const { body: now } = await this.#world.call(`GET ${this.path}`);
+      const turns = now.turns.map((turn: { turnId: string; status: string }) =>
+        `${turn.turnId} ${turn.status}`
+      );
+      const seen = `${turns.join("; ")}, running: ${now.runningTurnId}`;
+      if (looks.at(-1) !== seen) looks.push(seen);
+    }
     throw new Error(
       `"${text}" was not begun: ${status} ${body.code} after ${tries.join(", ")}; told: ${
         told.join("; ")
-      }; turns: ${turns.join("; ")}, running: ${now.runningTurnId}`,
+      }; turns: ${looks.join(", then ")}`,
     );
   }
 
