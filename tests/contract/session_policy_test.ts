@@ -577,7 +577,7 @@ test("no tool of the user's servers, apps and plugins runs unseen where hooks or
       }, asking],
     ] as const;
     for (const [given, expected] of rows) {
-      await client.startSession({ cwd, ...given } as SessionConfig);
+      const { policy } = await client.startSession({ cwd, ...given } as SessionConfig);
       const sent = server().received.findLast(({ method }) => method === "thread/start")!;
       const { mcp_servers, apps, "features.plugins": plugins } = sent.params.config;
       const told = {
@@ -586,6 +586,7 @@ test("no tool of the user's servers, apps and plugins runs unseen where hooks or
         ...(plugins !== undefined && { plugins }),
       };
       assert.deepEqual(told, expected, JSON.stringify(given));
+      assert.equal(/plugins are left out/.test(policy.narrowed.join()), plugins === false);
     }
     const denied = { approvals: { rules: [{ effect: "deny" as const, tool: "wipe" }] } };
     await assert.rejects(
@@ -605,6 +606,18 @@ test("no tool of the user's servers, apps and plugins runs unseen where hooks or
       // A project that codex does not trust has no servers: a setting of one would end the thread's start.
       const { none: _, ...rest } = asking.mcp_servers;
       assert.deepEqual(sent.params.config.mcp_servers, rest);
+    });
+    // A thread's table takes the place of that of codex's flags; apps may come without a word of the user's.
+    const flagged = { mcp_servers: { by_flag: { url: "x" } } };
+    const layers = [{ name: { type: "sessionFlags" }, config: flagged }];
+    const told = { "config/read": () => ({ layers, config: flagged }) };
+    await onFake({ server: { methods: told } }, async ({ client, server, cwd }) => {
+      const { policy } = await client.startSession({ cwd, hooks: { pre: [watch] } });
+      const { params } = server().received.findLast(({ method }) => method === "thread/start")!;
+      const unsaid = { default_tools_approval_mode: "prompt" };
+      assert.deepEqual(params.config.mcp_servers, { by_flag: { url: "x", ...unsaid } });
+      assert.deepEqual(params.config.apps, { _default: unsaid });
+      assert.deepEqual(policy.narrowed, []);
     });
   });
 });

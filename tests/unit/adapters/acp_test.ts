@@ -45,15 +45,16 @@ test("modes are never wider than the profile", () => {
   }
 });
 
+const model = (id: string, efforts: string[], isDefault = false) => ({
+  id,
+  displayName: id,
+  description: "",
+  isDefault,
+  efforts,
+  raw: {},
+});
+
 test("a chosen model brings an effort that it knows", () => {
-  const model = (id: string, efforts: string[], isDefault = false) => ({
-    id,
-    displayName: id,
-    description: "",
-    isDefault,
-    efforts,
-    raw: {},
-  });
   const models = [model("a", ["low", "ultra"], true), model("b", ["low", "medium"])];
   const settings = new Settings(modesOf({}), models, { effort: "ultra" }, false);
   settings.set("model", "b");
@@ -63,11 +64,17 @@ test("a chosen model brings an effort that it knows", () => {
 });
 
 test("a session that is loaded shows the model that its thread was left with", () => {
-  const settings = new Settings(modesOf({}), [], {}, false, "b");
-  const shown = () => settings.options.find(({ id }) => id === "model")!;
-  assert.equal(shown().currentValue, "b");
-  assert.deepEqual(shown().options.map(({ value }) => value), ["b"]);
-  assert.equal(settings.turn.model, undefined);
+  const models = [model("a", ["low", "ultra"], true), model("b", ["medium"])];
+  for (const known of [[], models]) {
+    const settings = new Settings(modesOf({}), known, {}, false, "b");
+    const values = (wanted: string) =>
+      settings.options.find(({ id }) => id === wanted)?.options.map(({ value }) => value);
+    assert.equal(settings.options.find(({ id }) => id === "model")!.currentValue, "b");
+    assert.deepEqual(values("model"), known.length === 0 ? ["b"] : ["a", "b"]);
+    // The efforts are that one's too.
+    assert.equal(values("effort")?.includes("ultra") ?? false, false);
+    assert.equal(settings.turn.model, undefined);
+  }
 });
 
 test("an edit is the text of each hunk before and after", () => {
