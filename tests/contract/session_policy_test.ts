@@ -9,6 +9,7 @@ import { test } from "../_harness.ts";
 import {
   type ApprovalHandler,
   ConnectionClosedError,
+  InvalidArgumentError,
   PolicyError,
   PolicyMismatchError,
   RpcError,
@@ -399,6 +400,46 @@ test("a thread that can't be gone on with stays in the history", async () => {
     const sent = server().received.map(({ method }) => method);
     assert.ok(!sent.includes("thread/archive") && sent.includes("thread/unsubscribe"), `${sent}`);
   });
+});
+
+test("a prompt with a profile of its own has that profile's network, and no other reads than the session", () => {
+  const methods = { "thread/backgroundTerminals/clean": () => ({}) };
+  return onFake({ server: { methods } }, async ({ client, server, cwd }) => {
+    const wide = { sandbox: "workspace-write", networkAccess: true } as const;
+    const session = await client.startSession({ cwd, ...wide, allowPrivilegedEscalation: true });
+    await session.askWithProfile("x", { networkAccess: false, allowPrivilegedEscalation: true });
+    const { params } = server().received.findLast(({ method }) => method === "turn/start")!;
+    assert.equal(params.sandboxPolicy.networkAccess, false);
+    const other = session.askWithProfile("x", { reads: "workspace" });
+    assert.ok(await rejection(other) instanceof InvalidArgumentError);
+  });
+});
+
+test("a turn that is to ask about more than the one before begins on a thread that codex has closed in between", async () => {
+  for (const dialect of ["0.169", "0.104"] as const) {
+    const methods = { "thread/backgroundTerminals/clean": () => ({}) };
+    await onFake({ server: { dialect, methods } }, async ({ client, server, cwd }) => {
+      const session = await client.startSession({ cwd, approvalPolicy: "on-request" });
+      await session.ask("x");
+      const before = server().received.length;
+      await session.ask("x", { approvalPolicy: "untrusted" });
+      const sent = server().received.slice(before).map(({ method }) => method)
+        .filter((method) => /^(?:turn.start|thread.(?:unsubscribe|resume))$/.test(method));
+      const between = dialect === "0.104" ? [] : ["thread/unsubscribe", "thread/resume"];
+      assert.deepEqual(sent, [...between, "turn/start"]);
+      // One that has had no turn holds nothing, and can't be resumed; one without a file can't be either.
+      const fresh = await client.startSession({ cwd, ephemeral: true });
+      const asking = { approvalPolicy: "untrusted" } as const;
+      await fresh.ask("x", asking);
+      const wide = { sandbox: "workspace-write", allowPrivilegedEscalation: true } as const;
+      const other = await client.startSession({ cwd, ephemeral: true, ...wide });
+      await other.ask("x");
+      const answered = await other.ask("x", { sandbox: "read-only" }).catch((error) => error);
+      const refused = answered instanceof PolicyError &&
+        answered.data?.["reason"] === "keptAnswers";
+      assert.equal(refused, dialect === "0.169");
+    });
+  }
 });
 
 test("a session that reads its workspace only has no tools of the login's account, unless it chose them", () =>
