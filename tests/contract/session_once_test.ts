@@ -20,6 +20,7 @@ import {
   type FakeTurn,
   recordedResult,
 } from "../_fake_server.ts";
+import { delay } from "../../src/async.ts";
 import { test } from "../_harness.ts";
 import { dialects, onFake, rejection, startTurn } from "./session_world.ts";
 
@@ -639,6 +640,8 @@ test("handlers and hooks run in the asynchronous context of their prompt, not in
   const onTurn = (turn: FakeTurn) =>
     user.run("reader", async () => {
       during();
+      // What was sent before is delivered in the context that it was sent in, with what comes in the same moment.
+      await delay(0);
       await turn.command("touch a", "", { ask: true });
       answers(turn);
     });
