@@ -20,7 +20,6 @@ import {
   type FakeTurn,
   recordedResult,
 } from "../_fake_server.ts";
-import { delay } from "../../src/async.ts";
 import { test } from "../_harness.ts";
 import { dialects, onFake, rejection, startTurn } from "./session_world.ts";
 
@@ -637,11 +636,12 @@ test("a prompt is answered beside the fake timers of a test, which do no microta
 test("handlers and hooks run in the asynchronous context of their prompt, not in the one in which messages are read", async () => {
   const user = new AsyncLocalStorage<string>();
   let during: () => unknown;
+  let started = Promise.withResolvers<void>();
   const onTurn = (turn: FakeTurn) =>
     user.run("reader", async () => {
       during();
       // What was sent before is delivered in the context that it was sent in, with what comes in the same moment.
-      await delay(0);
+      await started.promise;
       await turn.command("touch a", "", { ask: true });
       answers(turn);
     });
@@ -664,7 +664,11 @@ test("handlers and hooks run in the asynchronous context of their prompt, not in
       hooks,
     });
     seen.splice(0);
-    const ask = (name: string) => user.run(name, () => session.ask(name));
+    const onEvent = ({ type }: TurnEvent) => {
+      if (type === "turnStarted") started.resolve();
+      if (type === "turnCompleted") started = Promise.withResolvers();
+    };
+    const ask = (name: string) => user.run(name, () => session.ask(name, { onEvent }));
     let second: Promise<unknown> | undefined;
     // Its run begins beside the first one's turn.
     during = () => second ??= ask("bob");
