@@ -25,10 +25,11 @@ export const IMAGE_ALONE = "See the image.";
 /** Choices that every turn of the bridge has. */
 const CHOICES = ["model", "effort", "timeoutMs"];
 
-/** The body of `POST /chat`, as `DefaultChatTransport` sends it, and assistant-ui's, which names tools. Throws `WebError` 400. */
+/** The body of `POST /chat`, as `DefaultChatTransport` sends it, and assistant-ui's, which names two more. Throws `WebError` 400. */
 export function checkChat(body: unknown): ChatRequest {
-  const fields = known(body, ["id", "messages", "trigger", "messageId", "tools", ...CHOICES]);
-  refuseFull(fields, ["tools"]);
+  const empty = ["tools", "metadata"];
+  const fields = known(body, ["id", "messages", "trigger", "messageId", ...empty, ...CHOICES]);
+  refuseFull(fields, empty);
   if ((fields["trigger"] ?? "submit-message") !== "submit-message") {
     throw badRequest("An answer can't be made anew here: ask again.", "notAllowed");
   }

@@ -141,10 +141,12 @@ test("a chat does not change what was asked before", () => {
   assert.equal(checkChat({ ...chat, messageId: null }).turn.text, "hi");
 });
 
-test("a chat brings no tools of its page; assistant-ui's always names them", () => {
+test("a chat brings no tools and no metadata of its page; assistant-ui's always names both", () => {
   const chat = { id: "c", messages: [{ role: "user", parts: [{ type: "text", text: "hi" }] }] };
-  assert.equal(checkChat({ ...chat, tools: {} }).turn.text, "hi");
-  assert.throws(() => checkChat({ ...chat, tools: { x: {} } }), { reason: "notAllowed" });
+  assert.equal(checkChat({ ...chat, tools: {}, metadata: {} }).turn.text, "hi");
+  for (const full of [{ tools: { x: {} } }, { metadata: { custom: { a: 1 } } }]) {
+    assert.throws(() => checkChat({ ...chat, ...full }), { reason: "notAllowed" });
+  }
 });
 
 test("a stream that breaks ends for its reader as it may be taken", async () => {
