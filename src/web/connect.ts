@@ -64,7 +64,7 @@ const clockOfSystem = (): ConnectClock => ({
  * Calls reject with a `WebError`: the bridge's refusal by `status` and `reason`, or `unreachable`, `timeout` and
  * `notABridge`. What only reads is tried again for `patienceMs`; anything else only where the bridge has said that it has
  * not begun. `retryable` says that the reason may pass, not that nothing was done: what changes something may have been done
- * all the same when its answer was lost, so look before you send it again.
+ * all the same when its answer was lost, so look before you send it again. What the browser itself sends again is done once.
  *
  * ```ts ignore
  * import { connect } from "@codex/runtime/connect";
@@ -148,7 +148,7 @@ class Caller {
     this.#clock = options.clock ?? clockOfSystem();
   }
 
-  /** The JSON that answers a request. */
+  /** The JSON that answers a request, named so that one that a browser sends again is done once. */
   async call<T>(
     method: string,
     path: string,
@@ -157,6 +157,7 @@ class Caller {
   ): Promise<T> {
     const { signal } = optionsOf(options);
     const sent = method === "POST" ? written(body) : null;
+    if (method !== "GET") path += `?once=${Math.random()}${Math.random()}`;
     const until = this.#clock.now() + this.#options.patienceMs;
     for (let tries = 0;; tries++) {
       try {
@@ -265,13 +266,12 @@ class Caller {
       sent = true;
       // The global one must not be called as a method of something else.
       const send = this.#options.fetch ?? ((url, init) => globalThis.fetch(url, init));
-      const isPost = method === "POST";
       const response = await send(`${this.#base}/${path}`, {
         method,
-        headers: { ...(isPost ? { "content-type": "application/json" } : {}), ...own },
+        headers: { ...(body === null ? {} : { "content-type": "application/json" }), ...own },
         credentials,
         signal: ends,
-        ...(isPost ? { body } : {}),
+        ...(body === null ? {} : { body }),
       });
       if (ends.aborted) response.body?.cancel().catch(() => {});
       if (response.ok) return await read(response);

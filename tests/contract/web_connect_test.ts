@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { WebError } from "../../src/errors/mod.ts";
 import { connect } from "../../src/web/connect.ts";
 import type { BridgeEvent, BridgeSession, ConnectOptions } from "../../src/web/connect_types.ts";
+import { MemorySessionStore } from "../../src/web/store/session_store.ts";
 import type { FakeTurn } from "../_fake_server.ts";
 import { test } from "../_harness.ts";
 import { inWorld, ORIGIN, type World } from "./web_world.ts";
@@ -104,14 +105,14 @@ test("a conversation of a client: types, a steer, a stop, a close, and nothing o
     assert.equal(last!.type, "sessionClosed");
   }));
 
+const question = async (turn: FakeTurn) => {
+  turn.say(`it is ${await turn.command("/bin/bash -lc 'make'", "", { ask: true })}`);
+  turn.complete();
+};
+
 test("a question is told, answered and gone", () =>
   inWorld({
-    server: {
-      onTurn: async (turn: FakeTurn) => {
-        turn.say(`it is ${await turn.command("/bin/bash -lc 'make'", "", { ask: true })}`);
-        turn.complete();
-      },
-    },
+    server: { onTurn: question },
     bridge: { profile: { approvalPolicy: "untrusted" } },
   }, async (world) => {
     const session = await clientOf(world, "ann").createSession();
@@ -159,3 +160,53 @@ test("streams that are reset again and again lose nothing and double nothing", (
     assert.equal(text, expected);
     assert.ok(streams > 3, `${streams}`);
   }));
+
+test("what a browser sends again by itself, since its connection broke, is done once", () => {
+  const store = new MemorySessionStore();
+  return inWorld({
+    server: { onTurn: question },
+    bridge: { store, profile: { approvalPolicy: "untrusted" } },
+  }, async (world) => {
+    const sent: [url: string, init: RequestInit][] = [];
+    const ask = (url: string, init: RequestInit) => world.bridge.fetch(new Request(url, init));
+    // While the first one is still on its way, and behind its answer, which nobody heard.
+    const twice = async (url: string, init: RequestInit) => {
+      if (init.method === "GET") return await ask(url, init);
+      sent.push([url, init]);
+      const [first, second] = await Promise.all([ask(url, init), ask(url, init)]);
+      const third = await ask(url, init);
+      const told = await Promise.all([first, second, third].map((each) => each.text()));
+      assert.equal(new Set(told).size, 1, told.join());
+      return new Response(told[2], third);
+    };
+    const ann = clientOf(world, "ann", undefined, { fetch: twice, headers: { "x-tenant": "ann" } });
+    const session = await ann.createSession();
+    const { cursor } = await session.read();
+    const events = session.events({ after: cursor });
+    await session.ask("may I?");
+    for await (const event of events) {
+      if (event.type === "approvalRequested") {
+        await session.answer(event.request.id, { decision: "accept" });
+      }
+      if (event.type === "turnCompleted") break;
+    }
+    // The turn is over: it would begin anew.
+    const [created, asked] = sent as [typeof sent[0], typeof sent[0]];
+    assert.equal((await ask(...asked)).status, 202);
+    assert.equal(world.server.turns.length, 1);
+    assert.equal((await session.read()).turns.length, 1);
+    // Somebody else's request of that name is another one, and so is what has another name.
+    const [url, init] = asked;
+    const bob = await ask(url, { ...init, headers: { ...init.headers, "x-tenant": "bob" } });
+    assert.equal(bob.status, 404);
+    assert.equal((await ask(`${url}${"0".repeat(100)}`, init)).status, 400);
+    // Whoever created it may have been another server on the same store.
+    const before = world.bridge;
+    world.remount();
+    assert.equal((await (await ask(...created)).json()).sessionId, session.sessionId);
+    assert.equal((await ann.sessions()).length, 1);
+    await before.close();
+    await session.close();
+    assert.deepEqual(await ann.sessions(), []);
+  });
+});

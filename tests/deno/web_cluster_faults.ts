@@ -63,9 +63,10 @@ class Watched {
     return this.path.split("/").at(-1)!;
   }
 
-  /** Begins a turn; also when its first answer was lost with a node. */
+  /** Begins a turn; also when its first answer was lost with a node, and Deno's `fetch` or we asked again. */
   async begin(text: string): Promise<string> {
-    const { status, body, tries } = await this.#world.call(`POST ${this.path}/turns`, { text });
+    const route = `POST ${this.path}/turns?once=${crypto.randomUUID()}`;
+    const { status, body, tries } = await this.#world.call(route, { text });
     if (status === 202) return body.turnId;
     const told = this.pages[0]!.told.slice(-12).map(({ id, event: { type, turnId } }) =>
       `${id} ${type} ${turnId}`

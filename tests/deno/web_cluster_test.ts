@@ -151,7 +151,15 @@ if (redis !== null) {
     );
     await page.until(({ type }) => type === "turnCompleted");
 
-    const { body: { turnId } } = await world.call(`POST ${path}/turns`, { text: "story" }, a);
+    // One that came twice, by two ways, is begun once.
+    const twice = await Promise.all(
+      [a, b].map((node) => world.call(`POST ${path}/turns?once=this`, { text: "story" }, node)),
+    );
+    const { turnId } = twice[0]!.body;
+    assert.deepEqual(twice.map(({ status, body }) => [status, body]), [
+      [202, { turnId }],
+      [202, { turnId }],
+    ]);
     await page.until(({ type, turnId: of }) => type === "assistantMessageDelta" && of === turnId);
     const steered = await world.call(`POST ${path}/turns/${turnId}/steer`, {
       text: "more of the story",

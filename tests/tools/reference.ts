@@ -147,7 +147,8 @@ export async function reference(json: string): Promise<string> {
     "`script` besides; newer codex may send other types.",
     items(find("protocol.ThreadItem")),
     "## Routes of the web bridge",
-    "Below `basePath`; requests and answers are JSON.",
+    "Below `basePath`; requests and answers are JSON. Browsers send a request again whose connection broke: a `POST` or " +
+    "`DELETE` (but `/chat` and `/ag-ui`) named by `?once=`, 1 to 100 characters, is done once by one owner of the session.",
     routes(find("web").jsDoc?.doc ?? ""),
   ];
   return await format(`${parts.join("\n\n")}\n`);

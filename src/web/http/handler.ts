@@ -5,6 +5,7 @@
 import { roundNow } from "../../async.ts";
 import { checkArgument, text } from "../../check/mod.ts";
 import { WebError } from "../../errors/mod.ts";
+import { keepNewest } from "../../json.ts";
 import { runtimeName } from "../../platform/mod.ts";
 import type { WebAdapter } from "../adapter.ts";
 import { ChatRoutes } from "../chat/chat_routes.ts";
@@ -15,7 +16,14 @@ import { quietly } from "../../telemetry.ts";
 import type { BridgeOptions } from "../options.ts";
 import type { CreateSessionRequest, CreateTurnRequest, SteerRequest } from "../types.ts";
 import { type BodyLimits, readBytes, readJson, threadIdIn, withBody } from "./check_request.ts";
-import { badRequest, changedElsewhere, errorResponse, httpFailure, notFound } from "./refusals.ts";
+import {
+  badRequest,
+  changedElsewhere,
+  errorResponse,
+  httpFailure,
+  notFound,
+  sessionIdOf,
+} from "./refusals.ts";
 import {
   type AccessFacts,
   type AccessRules,
@@ -34,6 +42,8 @@ const BODY_MS = 30_000;
 const HEARTBEAT_MS = 5_000;
 const RETRY_MS = 1_000;
 const REAUTHORIZE_MS = 60_000;
+/** Answers that are kept for requests that come twice; most come again at once. */
+const MAX_ANSWERS = 1_024;
 /** Longer than somebody else's login service should take to say yes. */
 const AUTHORIZE_PATIENCE_MS = 30_000;
 
@@ -55,6 +65,8 @@ export class Handler {
   /** Streams of other nodes' sessions on their way through this one. */
   readonly #passing: Set<AbortController> = new Set();
   readonly #chat: ChatRoutes;
+  /** What was asked with `?once=`, by who asked what under which name. */
+  readonly #answers: Map<string, Promise<Response>> = new Map();
 
   constructor(adapter: WebAdapter, options: BridgeOptions) {
     this.#adapter = adapter;
@@ -112,12 +124,12 @@ export class Handler {
       return errorResponse(failure, { allow: route.allow.join(", ") });
     }
     const again = this.#reauthorizer(request, tenant);
-    if (this.#forwarder === null) return await this.#route({ tenant, route, request, url, again });
+    if (this.#forwarder === null) return await this.#once({ tenant, route, request, url, again });
     const body = await readBytes(request, this.#limits);
     const sessionId = await this.#sessionOf(tenant, route, body);
     const owner = sessionId === null ? null : await this.#adapter.locate(tenant, sessionId);
     const call = { tenant, route, request: withBody(request, body), url, again };
-    if (owner === null) return await this.#route(call);
+    if (owner === null) return await this.#once(call);
     return await this.#toNode(owner, { ...call, sessionId: sessionId!, body });
   }
 
@@ -142,7 +154,7 @@ export class Handler {
     }
     const allowed = () => Promise.resolve(true);
     const again = { everyMs: Infinity, patienceMs: 0, allowed, signal: signalOf(request) };
-    return await this.#route({ tenant, route, request: withBody(request, body), url, again });
+    return await this.#once({ tenant, route, request: withBody(request, body), url, again });
   }
 
   async #toNode(
@@ -226,6 +238,24 @@ export class Handler {
     };
   }
 
+  /** Does once what comes twice: browsers, and Deno, send a request again whose connection broke before its answer came. */
+  async #once(call: Call): Promise<Response> {
+    const { tenant, route, request: { method }, url } = call;
+    const once = onceOf(url);
+    const tells = route.name === "chat" || route.name === "run";
+    if (once === null || method === "GET" || tells) return await this.#route(call);
+    const place = JSON.stringify([tenant, method, url.pathname, once]);
+    let answer = this.#answers.get(place);
+    if (answer === undefined) {
+      answer = this.#route(call);
+      this.#answers.set(place, answer);
+      keepNewest(this.#answers, MAX_ANSWERS);
+      // What was refused may be tried again.
+      answer.catch(() => this.#answers.delete(place));
+    }
+    return (await answer).clone();
+  }
+
   async #route({ tenant, route, request, url, again }: Call): Promise<Response> {
     const adapter = this.#adapter;
     const body = () => readJson(request, this.#limits);
@@ -237,8 +267,13 @@ export class Handler {
       case "listSessions":
         return Response.json({ sessions: await adapter.sessions(tenant) });
       case "createSession": {
-        const session = await adapter.createSession(tenant, await body() as CreateSessionRequest);
-        return Response.json(session, { status: 201 });
+        const once = onceOf(url);
+        const asked = await body() as CreateSessionRequest;
+        // It may come again at another node.
+        const id = once === null
+          ? undefined
+          : await sessionIdOf(JSON.stringify(["once", tenant, once]));
+        return Response.json(await adapter.createSession(tenant, asked, id), { status: 201 });
       }
       case "readSession":
         return Response.json(await adapter.readSession(tenant, route.sessionId));
@@ -331,6 +366,15 @@ function factsOf(request: Request): AccessFacts {
       cause: error,
     });
   }
+}
+
+/** The name of a request that is done once, or `null`. */
+function onceOf({ searchParams }: URL): string | null {
+  const once = searchParams.get("once");
+  if (once !== null && (once === "" || once.length > 100)) {
+    throw badRequest("once must have 1 to 100 characters.");
+  }
+  return once;
 }
 
 /** What aborts when the reader leaves. Deno's server cancels every answer itself, and warns of who reads the signal. */
