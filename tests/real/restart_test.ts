@@ -105,6 +105,8 @@ test("a thread whose first turn was killed goes on all the same", async () => {
     await untilSaid(stream, "half an answer");
     world.servers[0]!.kill();
     await assert.rejects(stream.finish(), ConnectionClosedError);
+    // Its last turn has no end.
+    assert.equal((await session.sample("a title")).text, "answer to a title");
     assert.equal((await session.ask("go on")).assistantText, "answer to go on");
   });
 });

@@ -64,8 +64,8 @@ async function serve(
   const { core, threadId } = host;
   const list = await core.call("thread/turns/list", { threadId, limit: 1 }, { signal });
   const [last] = objectsOf(list, "data");
-  const expectedTurnId = stringOf(last, "id");
-  // What was injected makes no turn, and a sample needs one.
+  // What was injected makes no turn, a crash leaves one without an end, and a sample needs one that has ended.
+  const expectedTurnId = typeof last?.["completedAt"] === "number" ? stringOf(last, "id") : null;
   if (expectedTurnId === null) return await ask(host, prompt, timeoutMs, signal);
   const span = host.span({ input: [{ type: "text", text: prompt }] });
   span?.take({ type: "turnStarted", threadId, turnId: "" });
