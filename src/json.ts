@@ -1,5 +1,6 @@
 /**
- * Plain data: the JSON values that cross the wire, bytes as texts, and maps that keep their newest entries.
+ * Plain data: the JSON values that cross the wire, bytes as texts, maps that keep their newest entries, and tables that are
+ * made when they are first asked.
  * @module
  */
 
@@ -434,4 +435,11 @@ export function jsonPath(keys: readonly PropertyKey[]): string {
     (path, key) => memberPath(path, typeof key === "number" ? key : String(key)),
     "$",
   );
+}
+
+/** What is made when it is first needed, such as a table that most programs never ask. */
+/* @__NO_SIDE_EFFECTS__ */
+export function lazily<T extends object>(make: () => T): () => T {
+  let made: T | undefined;
+  return () => made ??= make();
 }

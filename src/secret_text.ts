@@ -2,7 +2,7 @@
  * What a secret looks like in a text, and under which names secrets stand.
  * @module
  */
-import { hideInJson } from "./json.ts";
+import { hideInJson, lazily } from "./json.ts";
 
 /** What stands in the place of a secret. */
 export const REDACTED: string = "[redacted]";
@@ -70,13 +70,13 @@ const PASSED: readonly (readonly [programs: string, before: string, secret?: str
   ],
 ];
 
-const TAKES_SECRETS = new RegExp(
-  String.raw`^(?:.*\/)?(?:vault|${PASSED.map(([programs]) => programs).join("|")})$`,
+const tellers = lazily(() =>
+  new RegExp(String.raw`^(?:.*\/)?(?:vault|${PASSED.map(([programs]) => programs).join("|")})$`)
 );
 
 /** Whether it is a program that is told secrets without a word for it. */
 export function takesSecrets(program: string): boolean {
-  return TAKES_SECRETS.test(program);
+  return tellers().test(program);
 }
 
 const optionValue = (match: string, start: string, value: string): string => {
@@ -103,7 +103,7 @@ const everyValue = valueIf(() => true);
 const plainValue = valueIf(isPlainValue);
 const anyValue = valueIf((value) => !refersTo(value.replace(/^["']|["']$/g, "")));
 
-const PATTERNS: readonly Replace[] = [
+const patterns = lazily((): readonly Replace[] => [
   [
     /(-----BEGIN ([A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?)-----)[\s\S]*?(-----END \2-----|$)/g,
     `$1${REDACTED}$3`,
@@ -217,7 +217,7 @@ const PATTERNS: readonly Replace[] = [
     /\b((?:set|setx|setenv)\s{1,5}(?:-\w{1,10}\s{1,5}){0,3})([A-Za-z_]\w{0,60})(\s{1,5})([^\s;|&]{1,4096})/g,
     anyValue,
   ],
-];
+]);
 
 /** Codex and the libraries that it reads settings with repeat a value that they did not like. */
 const REFUSED_VALUE =
@@ -251,7 +251,7 @@ export function redactText(text: string): string {
   if (plain.length < 6 || !isSuspicious(plain)) return text;
   try {
     let clean = hideInJson(redactBlocks(plain), JSON_NAMES);
-    for (const [pattern, by] of PATTERNS) {
+    for (const [pattern, by] of patterns()) {
       clean = typeof by === "string" ? clean.replace(pattern, by) : clean.replace(pattern, by);
     }
     return clean === plain ? text : clean;
@@ -358,56 +358,49 @@ function isPlainValue(value: string): boolean {
  * Names of environment variables, as patterns of `shell_environment_policy`: `*` stands for any text, letter case does not
  * count. Where a word is part of others (`PAT` of `PATH`, `AUTH` of `GIT_AUTHOR_NAME`) it counts only by itself.
  */
-export const SECRET_VARIABLES: readonly string[] = [
-  ["*KEY*", "*SECRET*", "*TOKEN*", "*PASSWORD*", "*CREDENTIAL*"],
-  [
-    "*PASSWD*",
-    "*PASSPHRASE*",
-    "PASS",
-    "*_PASS",
-    "*_PASS_*",
-    "DBPASS",
-    "PGPASS",
-    "*_PWD",
-    "*_PWD_*",
-  ],
-  ["PAT", "*_PAT", "*_PAT_*", "AUTH", "*_AUTH", "*AUTHORIZATION*", "*BEARER*", "*JWT*", "*COOKIE*"],
-  ["DSN", "*_DSN", "*_DSN_*", "*CONNECTION_STRING*", "*CONNSTR*", "*CONN_STR*", "*WEBHOOK*"],
+export const SECRET_VARIABLES: readonly string[] = (
+  "*KEY* *SECRET* *TOKEN* *PASSWORD* *CREDENTIAL* " +
+  "*PASSWD* *PASSPHRASE* PASS *_PASS *_PASS_* DBPASS PGPASS *_PWD *_PWD_* " +
+  "PAT *_PAT *_PAT_* AUTH *_AUTH *AUTHORIZATION* *BEARER* *JWT* *COOKIE* " +
+  "DSN *_DSN *_DSN_* *CONNECTION_STRING* *CONNSTR* *CONN_STR* *WEBHOOK* " +
   // Addresses that usually hold a password.
-  ["*DATABASE_URL*", "*DATABASE_URI*", "*DB_URL*", "*DB_URI*", "*POSTGRES*_URL", "*MYSQL*_URL"],
-  ["*MONGO*_UR?", "*REDIS*_URL", "*AMQP*_URL", "*RABBITMQ*_URL", "*CLOUDINARY_URL", "*SMTP*_URL"],
-].flat();
+  "*DATABASE_URL* *DATABASE_URI* *DB_URL* *DB_URI* *POSTGRES*_URL *MYSQL*_URL " +
+  "*MONGO*_UR? *REDIS*_URL *AMQP*_URL *RABBITMQ*_URL *CLOUDINARY_URL *SMTP*_URL"
+).split(" ");
 
 /** The same as one expression, for names in capitals. */
-const SECRET_VARIABLE = new RegExp(
-  `^(?:${
-    SECRET_VARIABLES.map((pattern) => pattern.replaceAll("*", ".*").replaceAll("?", ".")).join("|")
-  })$`,
+const secretVariable = lazily(() =>
+  new RegExp(
+    `^(?:${
+      SECRET_VARIABLES.map((pattern) => pattern.replaceAll("*", ".*").replaceAll("?", ".")).join(
+        "|",
+      )
+    })$`,
+  )
 );
 
+function words(text: string): ReadonlySet<string> {
+  return new Set(text.split(" "));
+}
+
 /** Whole names that no word below tells, without their separators and in small letters. */
-const NAMES: ReadonlySet<string> = new Set(
-  [
-    "authorization proxyauthorization setcookie apikey xapikey accesstoken refreshtoken idtoken",
-    "sessiontoken authtoken xauthtoken privatetoken bearertoken secretaccesskey accesskeyid privatekey passphrase",
-    "auth usercode sig xamzsignature xgoogsignature webhookurl",
-    "connectionstring sharedaccesssignature",
-  ].join(" ").split(" "),
+const NAMES = words(
+  "authorization proxyauthorization setcookie apikey xapikey accesstoken refreshtoken idtoken " +
+    "sessiontoken authtoken xauthtoken privatetoken bearertoken secretaccesskey accesskeyid privatekey passphrase " +
+    "auth usercode sig xamzsignature xgoogsignature webhookurl connectionstring sharedaccesssignature",
 );
 /** A name with one of these words is a secret's. */
-const WORDS: ReadonlySet<string> = new Set(
-  "secret secrets password passwords passwd passphrase credential credentials apikey jwt cookie cookies"
-    .split(" "),
+const WORDS = words(
+  "secret secrets password passwords passwd passphrase credential credentials apikey jwt cookie cookies",
 );
 /** A name that ends in one of these words is a secret's. */
-const LAST_WORDS: ReadonlySet<string> = new Set("token pass pwd pat dsn bearer".split(" "));
-const KEY_KINDS: ReadonlySet<string> = new Set(
-  "api access private secret signing encryption master service account shared auth".split(" "),
+const LAST_WORDS = words("token pass pwd pat dsn bearer");
+const KEY_KINDS = words(
+  "api access private secret signing encryption master service account shared auth",
 );
 /** What a name ends in when it names where a secret is, or how it is kept, and not the secret. */
-const ABOUT: ReadonlySet<string> = new Set(
-  "store file path stdin dir var vars env name names type kind url uri host count limit usage id ids"
-    .split(" "),
+const ABOUT = words(
+  "store file path stdin dir var vars env name names type kind url uri host count limit usage id ids",
 );
 const ENV_NAME = /^[A-Z][A-Z0-9_]*$/;
 const MAX_LENGTH = 100;
@@ -415,14 +408,14 @@ const MAX_LENGTH = 100;
 /** Whether what stands under this name is a secret. */
 export function isSecretName(name: string): boolean {
   if (name.length > MAX_LENGTH) return false;
-  if (ENV_NAME.test(name)) return SECRET_VARIABLE.test(name);
+  if (ENV_NAME.test(name)) return secretVariable().test(name);
   const bare = name.replace(/^_+|_+$/g, "");
   if (NAMES.has(bare.replace(/[-_.\s]/g, "").toLowerCase())) return true;
-  const words = bare.replace(/([a-z0-9])([A-Z])/g, "$1 $2").toLowerCase().split(/[^a-z0-9]+/);
-  const last = words.at(-1) ?? "";
-  if (words.length > 1 && ABOUT.has(last)) return false;
-  if (words.some((word) => WORDS.has(word))) return true;
-  return LAST_WORDS.has(last) || (last === "key" && KEY_KINDS.has(words.at(-2) ?? ""));
+  const parts = bare.replace(/([a-z0-9])([A-Z])/g, "$1 $2").toLowerCase().split(/[^a-z0-9]+/);
+  const last = parts.at(-1) ?? "";
+  if (parts.length > 1 && ABOUT.has(last)) return false;
+  if (parts.some((word) => WORDS.has(word))) return true;
+  return LAST_WORDS.has(last) || (last === "key" && KEY_KINDS.has(parts.at(-2) ?? ""));
 }
 
 /** Under a name of several a number is a count. */

@@ -39,10 +39,10 @@ export const WORKFLOW_CONFIG: Shape = shape<WorkflowConfig>({
   ...RUN_PROFILE_FIELDS,
   cwd: required(name),
   client: object(CLIENT_CONFIG),
-}, {
-  ...RUN_PROFILE.meant,
+}, () => ({
+  ...RUN_PROFILE.meant(),
   ...elsewhere(CLIENT_CONFIG, "It belongs to the client: write `client: { … }`."),
-});
+}));
 
 /**
  * Repeated runs in one directory with one codex: each run has a fresh thread, and leaves nothing in the history.

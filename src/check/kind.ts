@@ -36,10 +36,10 @@ type Hint = (value: unknown) => string | undefined;
 
 /** What an option may be. */
 export interface Kind {
-  /** What is accepted, in words: `a string`. */
-  readonly accepts: string;
-  /** The types of value that may fit; no value of another type does. */
-  readonly types: readonly ValueType[];
+  /** What is accepted, in words: `a string`. Put together when something is refused, as most programs never need it. */
+  accepts(): string;
+  /** Whether values of this type may fit; where not, none does. */
+  takes(type: ValueType): boolean;
   /** Whether the option may not be left out. */
   readonly required?: true;
   /** How a value misses this kind, or `null`. */
@@ -50,10 +50,8 @@ export interface Kind {
 export interface Shape {
   /** The kind of each option, by name. */
   readonly options: Readonly<Record<string, Kind>>;
-  /** Whether there is an option that can't be left out. */
-  readonly required: boolean;
-  /** What to write in place of names that other libraries use. */
-  readonly meant: Readonly<Record<string, string>>;
+  /** What to write in place of names that other libraries use. Put together when an option is refused. */
+  meant(): Readonly<Record<string, string>>;
 }
 
 /** One kind for each option of `T`; an option that is declared and not checked, or the other way round, does not compile. */
@@ -63,14 +61,14 @@ export type OptionKinds<T> = { readonly [Name in keyof T]-?: Kind };
 /* @__NO_SIDE_EFFECTS__ */
 export function shape<T>(
   options: OptionKinds<T>,
-  meant: Readonly<Record<string, string>> = {},
+  meant: Readonly<Record<string, string>> | Shape["meant"] = {},
 ): Shape {
-  const kinds: Readonly<Record<string, Kind>> = options;
-  return { options: kinds, required: Object.values(kinds).some((each) => each.required), meant };
+  return { options, meant: asked(meant) };
 }
 
+const asked = <T>(value: T | (() => T)) => value instanceof Function ? value : () => value;
+
 /** What to say of options that another shape has. */
-/* @__NO_SIDE_EFFECTS__ */
 export function elsewhere(other: Shape, sentence: string): Record<string, string> {
   return Object.fromEntries(Object.keys(other.options).map((name) => [name, sentence]));
 }
@@ -83,24 +81,27 @@ export function typeOf(value: unknown): ValueType {
 /** A kind from a test; `fits` is asked for values of the given types only. */
 /* @__NO_SIDE_EFFECTS__ */
 export function kind(
-  accepts: string,
+  says: string | Kind["accepts"],
   types: readonly ValueType[],
   fits: (value: never) => boolean = () => true,
   hint: Hint = () => undefined,
 ): Kind {
+  const takes = (type: ValueType) => types.includes(type);
+  const accepts = asked(says);
   return {
     accepts,
-    types,
-    misfit: (value, path) =>
-      types.includes(typeOf(value)) && fits(value as never)
-        ? null
-        : { path, received: receivedOf(value, types), accepts, hint: hint(value) },
+    takes,
+    misfit: (value, path) => {
+      const isType = takes(typeOf(value));
+      if (isType && fits(value as never)) return null;
+      const received = isType ? receivedOf(value) : kindOf(value);
+      return { path, received, accepts: accepts(), hint: hint(value) };
+    },
   };
 }
 
-/** What a value is, a little closer where its type is right and the value is not. */
-function receivedOf(value: unknown, types: readonly ValueType[]): string {
-  if (!types.includes(typeOf(value))) return kindOf(value);
+/** What a value is whose type is right and which is not. */
+function receivedOf(value: unknown): string {
   if (value === "") return "an empty string";
   if (typeof value === "string") return "another string";
   if (typeof value !== "number" || !Number.isFinite(value)) return kindOf(value);
@@ -204,7 +205,7 @@ export const signal: Kind = kind(
 /* @__NO_SIDE_EFFECTS__ */
 export function oneOf(words: readonly string[], hint?: Hint): Kind {
   return kind(
-    words.map((word) => `"${word}"`).join(words.length > 2 ? ", " : " or "),
+    () => words.map((word) => `"${word}"`).join(words.length > 2 ? ", " : " or "),
     ["string"],
     (value: string) => words.includes(value),
     (value) => {
@@ -229,17 +230,15 @@ export const jsonObject: Kind = jsonKind("an object that JSON can carry", ["obje
 
 /* @__NO_SIDE_EFFECTS__ */
 function jsonKind(accepts: string, types: readonly ValueType[]): Kind {
+  const plain = kind(accepts, types);
   return {
-    accepts,
-    types,
+    ...plain,
     misfit: (value, path) => {
-      const isType = types.includes(typeOf(value));
+      const misfit = plain.misfit(value, path);
       // Some levels are the message's own.
-      if (isType && fitsJson(value, JSON_LEVELS)) return null;
-      const misfit = isType ? jsonMisfit(value, path, JSON_LEVELS) : null;
-      return misfit === null
-        ? { path, received: kindOf(value), accepts }
-        : { path: misfit.path, received: misfit.found, accepts };
+      if (misfit !== null || fitsJson(value, JSON_LEVELS)) return misfit;
+      const { path: at = path, found = kindOf(value) } = jsonMisfit(value, path, JSON_LEVELS) ?? {};
+      return { path: at, received: found, accepts };
     },
   };
 }
@@ -250,18 +249,18 @@ const JSON_LEVELS = 120;
 /* @__NO_SIDE_EFFECTS__ */
 function holder<T>(
   type: "array" | "object",
-  accepts: string,
+  accepts: () => string,
   isOne: (value: unknown) => value is T,
   hint: Hint = () => undefined,
   inner: (value: T, path: string) => Misfit | null,
 ): Kind {
   return {
     accepts,
-    types: [type],
+    takes: (given) => given === type,
     misfit: (value, path) =>
       isOne(value)
         ? inner(value, path)
-        : { path, received: kindOf(value), accepts, hint: hint(value) },
+        : { path, received: kindOf(value), accepts: accepts(), hint: hint(value) },
   };
 }
 
@@ -281,7 +280,7 @@ function firstMisfit(
 /** A list of one kind. */
 /* @__NO_SIDE_EFFECTS__ */
 export function list(of: Kind, hint?: Hint): Kind {
-  const accepts = `a list, each ${of.accepts}`;
+  const accepts = () => `a list, each ${of.accepts()}`;
   return holder<unknown[]>("array", accepts, Array.isArray, hint, (value, path) => {
     return firstMisfit(of, path, value.entries());
   });
@@ -290,7 +289,7 @@ export function list(of: Kind, hint?: Hint): Kind {
 /** An object whose values have one kind, under any names. */
 /* @__NO_SIDE_EFFECTS__ */
 export function record(of: Kind, hint?: Hint): Kind {
-  const accepts = `an object, each value ${of.accepts}`;
+  const accepts = () => `an object, each value ${of.accepts()}`;
   return holder("object", accepts, isOptions, hint, (value, path) => {
     return firstMisfit(of, path, Object.entries(value));
   });
@@ -299,9 +298,11 @@ export function record(of: Kind, hint?: Hint): Kind {
 /** An object with these options. */
 /* @__NO_SIDE_EFFECTS__ */
 export function object(of: Shape, hint: Hint = () => undefined): Kind {
-  let names = Object.keys(of.options);
-  if (names.length > 12) names = [...names.filter((each) => of.options[each]!.required), "…"];
-  const accepts = `an object { ${names.join(", ")} }`;
+  const accepts = () => {
+    let names = Object.keys(of.options);
+    if (names.length > 12) names = [...names.filter((each) => of.options[each]!.required), "…"];
+    return `an object { ${names.join(", ")} }`;
+  };
   const options = holder("object", accepts, isOptions, undefined, (value, path) => {
     return optionMisfit(value, of, path);
   });
@@ -314,11 +315,12 @@ export function variants<T extends { type: string }>(
   of: { readonly [Word in T["type"]]: Shape },
   hint: Hint = () => undefined,
 ): Kind {
-  const words = Object.keys(of);
-  const accepts = `an object whose \`type\` is ${words.map((word) => `"${word}"`).join(", ")}`;
+  const words = () => Object.keys(of);
+  const accepts = () =>
+    `an object whose \`type\` is ${words().map((word) => `"${word}"`).join(", ")}`;
   return holder("object", accepts, isOptions, hint, (value, path) => {
     const { type, ...rest } = value;
-    const tag = hinted(oneOf(words), () => hint(value)).misfit(type, memberPath(path, "type"));
+    const tag = hinted(oneOf(words()), () => hint(value)).misfit(type, memberPath(path, "type"));
     return tag ?? optionMisfit(rest, of[type as T["type"]], path);
   });
 }
@@ -337,24 +339,24 @@ export function having(accepts: string, members: Readonly<Record<string, Kind>>)
 /** One of several kinds. What does not fit is explained by the kind for its type, where only one is. */
 /* @__NO_SIDE_EFFECTS__ */
 export function either(...kinds: readonly Kind[]): Kind {
-  const accepts = kinds.map((each) => each.accepts).join(", or ");
+  const accepts = () => kinds.map((each) => each.accepts()).join(", or ");
   return {
     accepts,
-    types: [...new Set(kinds.flatMap((each) => each.types))],
+    takes: (type) => kinds.some((each) => each.takes(type)),
     misfit: (value, path) => {
       const misfits: Misfit[] = [];
       for (const each of kinds) {
         const misfit = each.misfit(value, path);
         if (misfit === null) return null;
-        if (each.types.includes(typeOf(value))) misfits.push(misfit);
+        if (each.takes(typeOf(value))) misfits.push(misfit);
         else if (misfit.hint !== undefined) misfits.push(misfit);
       }
       const [only] = misfits;
       if (only !== undefined && misfits.length === 1) {
-        return only.path === path ? { ...only, accepts } : only;
+        return only.path === path ? { ...only, accepts: accepts() } : only;
       }
       const hint = misfits.find((each) => each.hint !== undefined)?.hint;
-      return { path, received: kindOf(value), accepts, hint };
+      return { path, received: kindOf(value), accepts: accepts(), hint };
     },
   };
 }
@@ -362,12 +364,13 @@ export function either(...kinds: readonly Kind[]): Kind {
 /** The first option of an object that does not fit: an unknown one, a wrong one, a missing one. */
 export function optionMisfit(
   value: Options,
-  { options, meant }: Shape,
+  { options, meant: told }: Shape,
   path: string,
 ): Misfit | null {
   const at = (key: string) => path === "" ? key : memberPath(path, key);
   for (const key of Object.keys(value)) {
     if (Object.hasOwn(options, key) || value[key] === undefined) continue;
+    const meant = told();
     const shown = shortName(key);
     const camel = key.replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
     const near = Object.hasOwn(meant, camel) ? meant[camel]! : nearest(key, Object.keys(options));

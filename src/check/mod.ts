@@ -51,12 +51,12 @@ export {
 
 /** Throws `InvalidArgumentError` unless `value` has the options that `shape` declares; `undefined` has none, unless they are `needed`. */
 export function checkOptions(where: string, value: unknown, shape: Shape, needed = false): void {
-  if (value === undefined && !needed && !shape.required) return;
+  if (value === undefined && !needed && optionMisfit({}, shape, "") === null) return;
   refuse(where, () =>
     isOptions(value) ? optionMisfit(value, shape, "") : {
       path: "options",
       received: kindOf(value),
-      accepts: object(shape).accepts,
+      accepts: object(shape).accepts(),
       hint: typeof value === "object" && value !== null && "aborted" in value
         ? "Write `{ signal }`."
         : undefined,

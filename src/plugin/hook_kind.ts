@@ -28,13 +28,14 @@ export const hookKind: Kind = having("a hook { name, call, phases, timeoutMs, on
 });
 
 /** Other libraries name the phase where this one has lists. */
-const byPhase: Record<string, string> = Object.fromEntries(
-  ALL_PHASES.flatMap((phase) => {
-    const list = phase.startsWith("post") ? "post" : "pre";
-    const written = `Write \`hooks: { ${list}: [{ name, phases: ["${phase}"], call }] }\`.`;
-    return [phase, phase[0]!.toUpperCase() + phase.slice(1)].map((key) => [key, written]);
-  }),
-);
+const byPhase = (): Record<string, string> =>
+  Object.fromEntries(
+    ALL_PHASES.flatMap((phase) => {
+      const list = phase.startsWith("post") ? "post" : "pre";
+      const written = `Write \`hooks: { ${list}: [{ name, phases: ["${phase}"], call }] }\`.`;
+      return [phase, phase[0]!.toUpperCase() + phase.slice(1)].map((key) => [key, written]);
+    }),
+  );
 
 /** The hooks of a client, a session or a call. */
 export const hooksKind: Kind = object(

@@ -98,7 +98,7 @@ export function named(of: Kind, names: Kind): Kind {
         return {
           path: memberPath(path, name),
           received: "a value",
-          accepts: `below ${names.accepts}`,
+          accepts: `below ${names.accepts()}`,
         };
       }
       return null;
@@ -198,7 +198,7 @@ const configShape = (optOut: Kind): Shape =>
     optOutNotifications: list(optOut),
     processCwd: path,
     signal,
-  }, {
+  }, () => ({
     codexPathOverride: "codexPath",
     codex: "codexPath",
     baseUrl: 'Write `configOverrides: { "model_providers.<name>.base_url": … }`.',
@@ -214,7 +214,7 @@ const configShape = (optOut: Kind): Shape =>
           name,
         ) => [name, `It belongs to a session: \`client.startSession({ cwd, ${name} })\`.`]),
     ),
-  });
+  }));
 
 /** The options of a runtime. */
 export const RUNTIME_CONFIG: Shape = configShape(name);

@@ -200,7 +200,7 @@ const ASK_FIELDS: OptionKinds<AskOptions> = {
 };
 
 /** What other SDKs call things, in camelCase; snake_case is found as well. */
-const MEANT: Readonly<Record<string, string>> = {
+const meant = (): Readonly<Record<string, string>> => ({
   ...elsewhere(CLIENT_CONFIG, "It belongs to the client: `Client.connect({ … })`."),
   ...meaning(
     'Write `approvals: { rules: [ … ] }` with `approvalPolicy: "untrusted"`: rules name commands, files and tools.',
@@ -232,11 +232,11 @@ const MEANT: Readonly<Record<string, string>> = {
   workingDirectory: "cwd",
   networkAccessEnabled: "networkAccess",
   webSearchMode: "webSearch",
-};
+});
 
 /** The same for what is not asked by itself. */
-const MEANT_OF_THREADS: Readonly<Record<string, string>> = {
-  ...MEANT,
+const meantOfThreads = (): Readonly<Record<string, string>> => ({
+  ...meant(),
   ...notHere("a turn: give it to `ask` or `run`", [
     "signal",
     "onEvent",
@@ -244,10 +244,10 @@ const MEANT_OF_THREADS: Readonly<Record<string, string>> = {
     "repair",
     "output",
   ]),
-};
+});
 
 /** A profile. */
-export const RUN_PROFILE: Shape = shape<RunProfile>(RUN_PROFILE_FIELDS, MEANT_OF_THREADS);
+export const RUN_PROFILE: Shape = shape<RunProfile>(RUN_PROFILE_FIELDS, meantOfThreads);
 
 /** The fields of a session. */
 const SESSION_FIELDS = {
@@ -259,12 +259,12 @@ const SESSION_FIELDS = {
 } as const;
 
 /** How a session runs, and where. */
-export const SESSION_CONFIG: Shape = shape<SessionConfig>(SESSION_FIELDS, MEANT_OF_THREADS);
+export const SESSION_CONFIG: Shape = shape<SessionConfig>(SESSION_FIELDS, meantOfThreads);
 
 /** How a session goes on with a thread; where none is given, the thread's own directory. */
 export const RESUME_CONFIG: Shape = shape<Partial<SessionConfig>>(
   { ...SESSION_FIELDS, cwd: name },
-  MEANT_OF_THREADS,
+  meantOfThreads,
 );
 
 /** Where a copy of a thread ends. */
@@ -274,12 +274,12 @@ const FORK_POINT: OptionKinds<ForkPoint> = { after: name, before: name };
 export const FORK_SESSION_CONFIG: Shape = shape<SessionConfig & ForkPoint>({
   ...SESSION_FIELDS,
   ...FORK_POINT,
-}, MEANT_OF_THREADS);
+}, meantOfThreads);
 
 /** How a session on a copy of its own thread runs; what is left out is the session's own. */
 export const FORK_CONFIG: Shape = shape<ForkConfig>(
   { ...SESSION_FIELDS, ...FORK_POINT, cwd: name },
-  MEANT_OF_THREADS,
+  meantOfThreads,
 );
 
 const REVIEW_FIELDS = (({ attachments: _a, hooks: _h, mode: _m, retry: _r, ...rest }) => rest)({
@@ -292,12 +292,12 @@ const REVIEW_FIELDS = (({ attachments: _a, hooks: _h, mode: _m, retry: _r, ...re
 });
 
 /** Options of a review. */
-export const REVIEW_OPTIONS: Shape = shape<ReviewOptions>(REVIEW_FIELDS, {
-  ...MEANT,
+export const REVIEW_OPTIONS: Shape = shape<ReviewOptions>(REVIEW_FIELDS, () => ({
+  ...meant(),
   ...notHere("prompts: a review has none", ["attachments", "mode"]),
   ...notHere("the session", ["hooks"]),
   ...notHere("prompts: ask for another review", ["retry"]),
-});
+}));
 
 /** What is reviewed. */
 export const reviewTargetKind: Kind = required(variants<ReviewTarget>(
@@ -320,10 +320,10 @@ export const GOAL_OPTIONS: Shape = shape<GoalOptions>({
   limits: limitsKind,
   timeoutMs: milliseconds,
   signal,
-}, {
-  ...MEANT,
+}, () => ({
+  ...meant(),
   tokenBudget: "Write `limits: { tokens: … }`.",
-});
+}));
 
 /** What is taken back. */
 export const REWIND_OPTIONS: Shape = shape<RewindOptions>({
@@ -342,25 +342,25 @@ export const SETTINGS: Shape = shape<Pick<RunProfile, "model" | "effort" | "mode
   model: name,
   effort: name,
   mode: modeKind,
-}, MEANT);
+}, meant);
 
 /** Options of a turn. */
-export const ASK_OPTIONS: Shape = shape<AskOptions>(ASK_FIELDS, {
-  ...MEANT,
+export const ASK_OPTIONS: Shape = shape<AskOptions>(ASK_FIELDS, () => ({
+  ...meant(),
   ...notHere("the whole thread: give it to `startSession`", [
     ...Object.keys(THREAD_FIELDS),
     "approvals",
     "cwd",
     "store",
   ]),
-});
+}));
 
 /** Options of a run on a fresh thread. */
-export const RUN_OPTIONS: Shape = shape<RunOptions>({ ...ASK_FIELDS, ...THREAD_FIELDS }, {
-  ...MEANT,
+export const RUN_OPTIONS: Shape = shape<RunOptions>({ ...ASK_FIELDS, ...THREAD_FIELDS }, () => ({
+  ...meant(),
   ...notHere("the client or a session", ["approvals"]),
   ...notHere("a session: a run leaves no thread behind", ["store"]),
-});
+}));
 
 /** Options of calls that only wait. */
 export const WAIT_OPTIONS: Shape = shape<WaitOptions>({ signal });

@@ -14,8 +14,8 @@ import {
   isCommandVariable,
   isInterpreter,
   isShown,
-  RUNS_FILE,
   runsBuiltins,
+  runsFile,
   runsItsArguments,
   runsScripts,
   runVariable,
@@ -420,7 +420,7 @@ function restMayFollow(
     } else if (word.text.startsWith("-")) afterOption = true;
     else if (afterOption) afterOption = false;
     // Options may stand behind what a program works on, but not behind another one's script.
-    else if (!isOption || RUNS_FILE.test(nameOf(words[start]!))) return false;
+    else if (!isOption || runsFile(nameOf(words[start]!))) return false;
   }
   return true;
 }

@@ -2,14 +2,22 @@
  * What the names of programs tell about their arguments.
  * @module
  */
+import { lazily } from "../json.ts";
 
-function names(text: string): ReadonlySet<string> {
-  return new Set(text.split(" "));
+// The sets and patterns are made when they are first asked: most programs that load this look at no command.
+
+/** Whether a name is one of these, which `between` tells apart. */
+/* @__NO_SIDE_EFFECTS__ */
+function among(texts: string[], between = " "): (name: string) => boolean {
+  const names = lazily(() => new Set(texts.flatMap((text) => text.split(between))));
+  return (name) => names().has(name);
 }
 
-/** Names that are told apart by `|`, with any version behind. */
-function named(text: string): RegExp {
-  return new RegExp(`^(?:${text})[-.\\d]*$`);
+/** Whether a name is one of these, which `|` tells apart, with any version behind. */
+/* @__NO_SIDE_EFFECTS__ */
+function versioned(texts: string): (name: string) => boolean {
+  const pattern = lazily(() => new RegExp(`^(?:${texts})[-.\\d]*$`));
+  return (name) => pattern().test(name);
 }
 
 /** Programs that run code of their own language from their input when nothing else is named. */
@@ -18,24 +26,23 @@ export const READS_CODE =
 /** Programs that read code of their own language from an argument or their input. */
 const INTERPRETERS = READS_CODE +
   "|r|rscript|wish|groovy|scala|swift|gawk|mawk|nawk|awk|sed|gsed|ed|ex|vi|vim|nvim|view|emacs|emacsclient|gdb|lldb|sqlite3|psql|mysql|make|gmake|expect|tar|rsync|zip|man|less|more|jshell|elixir|erl|ghc|runghc|sbcl|at|batch|tmux|screen|parallel|xargs|find|ssh|docker|podman|kubectl|mariadb";
-const INTERPRETER = named(INTERPRETERS);
-/** Programs that run the first file they are told, and leave it what stands behind. */
-export const RUNS_FILE: RegExp = named(READS_CODE);
-const INTERPRETER_NAMES: ReadonlySet<string> = new Set(INTERPRETERS.split("|"));
+const isVersionOfInterpreter = versioned(INTERPRETERS);
+const isPlainInterpreter = among([INTERPRETERS], "|");
+
+/** Whether `name` runs the first file that it is told, and leaves it what stands behind. */
+export const runsFile: (name: string) => boolean = versioned(READS_CODE);
 
 /** Programs that add words of their input to their arguments. */
-const ADDS_WORDS: ReadonlySet<string> = names("xargs gxargs parallel");
+const ADDS_WORDS = "xargs gxargs parallel";
 
 /** Builtins that run one of their arguments as a script, or change what a name runs. */
-const EVALUATORS: ReadonlySet<string> = names(
+const EVALUATORS =
   "eval trap . source fc bind complete compgen mapfile readarray enable alias hash sched emulate autoload zmodload " +
-    "zle vared",
-);
+  "zle vared";
 
 /** Programs that give an argument to a shell. */
-const SCRIPT_RUNNERS: ReadonlySet<string> = names(
-  "watch su runuser script ssh flock parallel entr at batch screen tmux expect",
-);
+const SCRIPT_RUNNERS =
+  "watch su runuser script ssh flock parallel entr at batch screen tmux expect";
 
 /** Builtins of both kinds that follow. */
 const ASSIGNERS =
@@ -43,48 +50,42 @@ const ASSIGNERS =
   "let umask ulimit";
 
 /** What starts builtins of the shell; to other programs `.` is a directory: `find . -name x`. */
-const BUILTIN_RUNNERS: ReadonlySet<string> = names(
-  "command builtin exec noglob nocorrect - repeat time eval emulate coproc trap",
-);
+const BUILTIN_RUNNERS =
+  "command builtin exec noglob nocorrect - repeat time eval emulate coproc trap";
 
 /**
  * Builtins that take arithmetic or the name of a variable: bash, ksh or zsh run the `$(…)` of a subscript in it, whatever
  * the quotes around it.
  */
-const ARITHMETIC: ReadonlySet<string> = names(
+const ARITHMETIC =
   "test [ wait shift return exit break continue logout kill bye fg bg jobs disown times pushd popd dirs " +
-    "zparseopts zformat zstyle zcompile sleep" + " " + ASSIGNERS,
-);
+  "zparseopts zformat zstyle zcompile sleep" + " " + ASSIGNERS;
 
 /** Builtins after which later commands may mean something else. */
-const STATEFUL: ReadonlySet<string> = names(
-  "shopt unsetopt exec disable unalias unhash" + " " + ASSIGNERS,
-);
+const STATEFUL = "shopt unsetopt exec disable unalias unhash" + " " + ASSIGNERS;
 
 /** Builtins that change the directory of later commands. */
-const MOVERS: ReadonlySet<string> = names("cd chdir pushd popd");
+const MOVERS = "cd chdir pushd popd";
 
 /** Programs that run their arguments, or start the program that an argument names. */
-const RUNNERS: ReadonlySet<string> = new Set([
-  ...names(
-    "sudo doas env nohup nice ionice chrt taskset timeout stdbuf setsid chroot unshare nsenter find fd " +
-      "strace ltrace busybox toybox caffeinate arch systemd-run dbus-run-session xvfb-run npx bunx prlimit " +
-      "pkexec fakeroot fakechroot tini dumb-init unbuffer torsocks torify proxychains proxychains4 start-stop-daemon " +
-      "docker podman kubectl nerdctl npm pnpm yarn uv uvx pipx pipenv poetry hatch rye conda mamba " +
-      "micromamba mise asdf direnv nix nix-shell guix bundle cargo go make gdb lldb valgrind perf hyperfine " +
-      "setarch linux32 linux64 i386 x86_64 uname26 gosu su-exec runcon cgexec firejail bwrap eatmydata faketime " +
-      "jobs rlwrap chpst softlimit numactl catchsegv logsave ts run-parts daemon daemonize choom pidproxy winpty " +
-      "wine dotnet java rsync tar zip setpriv sg newgrp capsh run0 cpulimit proot schroot socat nc ncat netcat " +
-      "sshpass ssh-agent autossh mosh pssh clush scp sftp lftp chronic ifne envdir setuidgid setlock dbus-launch aa-exec " +
-      "genv gnice gnohup gtimeout gfind gstdbuf cross-env dotenv dotenvx nodemon concurrently lerna nx turbo " +
-      "rbenv pyenv volta corepack pdm tox nox just cmake fzf watchexec sem xterm fdfind sandbox-exec systemd-inhibit " +
-      "ip op aws-vault doppler chamber infisical heroku foreman honcho pixi devbox toolbox distrobox lxc incus multipass " +
-      "fnm nvm rvm gcloud vagrant ansible adb wsl",
-  ),
-  ...EVALUATORS,
-  ...SCRIPT_RUNNERS,
-  ...ADDS_WORDS,
-  ...BUILTIN_RUNNERS,
+const isRunner = among([
+  "sudo doas env nohup nice ionice chrt taskset timeout stdbuf setsid chroot unshare nsenter find fd " +
+  "strace ltrace busybox toybox caffeinate arch systemd-run dbus-run-session xvfb-run npx bunx prlimit " +
+  "pkexec fakeroot fakechroot tini dumb-init unbuffer torsocks torify proxychains proxychains4 start-stop-daemon " +
+  "docker podman kubectl nerdctl npm pnpm yarn uv uvx pipx pipenv poetry hatch rye conda mamba " +
+  "micromamba mise asdf direnv nix nix-shell guix bundle cargo go make gdb lldb valgrind perf hyperfine " +
+  "setarch linux32 linux64 i386 x86_64 uname26 gosu su-exec runcon cgexec firejail bwrap eatmydata faketime " +
+  "jobs rlwrap chpst softlimit numactl catchsegv logsave ts run-parts daemon daemonize choom pidproxy winpty " +
+  "wine dotnet java rsync tar zip setpriv sg newgrp capsh run0 cpulimit proot schroot socat nc ncat netcat " +
+  "sshpass ssh-agent autossh mosh pssh clush scp sftp lftp chronic ifne envdir setuidgid setlock dbus-launch aa-exec " +
+  "genv gnice gnohup gtimeout gfind gstdbuf cross-env dotenv dotenvx nodemon concurrently lerna nx turbo " +
+  "rbenv pyenv volta corepack pdm tox nox just cmake fzf watchexec sem xterm fdfind sandbox-exec systemd-inhibit " +
+  "ip op aws-vault doppler chamber infisical heroku foreman honcho pixi devbox toolbox distrobox lxc incus multipass " +
+  "fnm nvm rvm gcloud vagrant ansible adb wsl",
+  EVALUATORS,
+  SCRIPT_RUNNERS,
+  ADDS_WORDS,
+  BUILTIN_RUNNERS,
 ]);
 
 /** Variables whose value some program runs. */
@@ -101,30 +102,24 @@ const MAKE_REFERENCE =
 /** Whether `name` is a program that runs its arguments, such as `sudo` or `xargs`. */
 export function runsItsArguments(name: string): boolean {
   // To others a last `.` is a directory: `xargs cp -t .`.
-  return (RUNNERS.has(name) && !/^(?:\.|source)$/.test(name)) ||
+  return (isRunner(name) && !/^(?:\.|source)$/.test(name)) ||
     /^ld(?:-linux|\.so|-musl)/.test(name);
 }
 
 /** Whether the arguments of `name` are scripts of a shell, not only words that may be one. */
-export function runsScripts(name: string): boolean {
-  return EVALUATORS.has(name) || SCRIPT_RUNNERS.has(name);
-}
+export const runsScripts: (name: string) => boolean = among([EVALUATORS, SCRIPT_RUNNERS]);
 
 /** Whether `name` starts builtins of the shell, too. */
-export function runsBuiltins(name: string): boolean {
-  return BUILTIN_RUNNERS.has(name);
-}
+export const runsBuiltins: (name: string) => boolean = among([BUILTIN_RUNNERS]);
 
 /** Whether `name` reads code from its arguments or its input. */
 export function isInterpreter(name: string): boolean {
   // Asked about each word of what starts programs: the pattern takes longer.
-  return INTERPRETER_NAMES.has(name) || (/[-.\d]$/.test(name) && INTERPRETER.test(name));
+  return isPlainInterpreter(name) || (/[-.\d]$/.test(name) && isVersionOfInterpreter(name));
 }
 
 /** Whether `name` adds to its arguments what it reads. */
-export function addsWords(name: string): boolean {
-  return ADDS_WORDS.has(name);
-}
+export const addsWords: (name: string) => boolean = among([ADDS_WORDS]);
 
 /** What a builtin does besides running, as far as rules care. */
 export interface BuiltinTraits {
@@ -134,24 +129,19 @@ export interface BuiltinTraits {
   readonly moves: boolean;
 }
 
-const TRAITS: ReadonlyMap<string, BuiltinTraits> = new Map(
-  [...EVALUATORS, ...ARITHMETIC, ...STATEFUL, ...MOVERS].map((name) => [name, {
-    evaluates: EVALUATORS.has(name),
-    computes: ARITHMETIC.has(name),
-    stateful: STATEFUL.has(name),
-    moves: MOVERS.has(name),
-  }]),
-);
-const NO_TRAITS: BuiltinTraits = {
-  evaluates: false,
-  computes: false,
-  stateful: false,
-  moves: false,
-};
+const evaluates = among([EVALUATORS]);
+const computes = among([ARITHMETIC]);
+const isStateful = among([STATEFUL]);
+const moves = among([MOVERS]);
 
 /** The traits of a builtin; those of no builtin for any other name. */
 export function builtinTraits(name: string): BuiltinTraits {
-  return TRAITS.get(name) ?? NO_TRAITS;
+  return {
+    evaluates: evaluates(name),
+    computes: computes(name),
+    stateful: isStateful(name),
+    moves: moves(name),
+  };
 }
 
 /** The value of a variable that some program runs, as in `PAGER='rm x'`; `null` for any other word. */

@@ -34,11 +34,12 @@ const VALUES: readonly unknown[] = [
 /** Values whose type may fit and which are wrong all the same; by what is accepted. */
 function wrong(kind: Kind): unknown[] {
   return VALUES.filter((value) =>
-    !kind.types.includes(typeOf(value)) ||
-    (kind.accepts.startsWith("a positive number") && [0, -1, NaN].includes(value as number)) ||
-    (kind.accepts.includes("not empty") && value === "") ||
-    (kind.accepts.startsWith("an AbortSignal")) ||
-    (kind.accepts.startsWith('"') && !kind.accepts.includes(", or ") && typeof value === "string")
+    !kind.takes(typeOf(value)) ||
+    (kind.accepts().startsWith("a positive number") && [0, -1, NaN].includes(value as number)) ||
+    (kind.accepts().includes("not empty") && value === "") ||
+    (kind.accepts().startsWith("an AbortSignal")) ||
+    (kind.accepts().startsWith('"') && !kind.accepts().includes(", or ") &&
+      typeof value === "string")
   );
 }
 

@@ -69,11 +69,11 @@ const { signal: _signal, outputSchema: _outputSchema, ...FIELDS } = SESSION_CONF
 const OPTIONS: Shape = {
   ...SESSION_CONFIG,
   options: { ...FIELDS, maxConversations: count(0) },
-  meant: {
-    ...SESSION_CONFIG.meant,
+  meant: () => ({
+    ...SESSION_CONFIG.meant(),
     signal: "It belongs to a call: write `abortSignal` there.",
     outputSchema: "It belongs to a call: write `output: Output.object({ schema })` there.",
-  },
+  }),
 };
 
 /** Codex as a `LanguageModelV4`. */

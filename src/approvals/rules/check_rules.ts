@@ -56,7 +56,7 @@ function some(of: Kind): Kind {
     ...each,
     misfit: (value, path) =>
       Array.isArray(value) && value.length === 0
-        ? { path, received: "an empty list", accepts: each.accepts }
+        ? { path, received: "an empty list", accepts: each.accepts() }
         : each.misfit(value, path),
   };
 }

@@ -3,7 +3,7 @@
  * @module
  */
 import { PolicyError } from "../../errors/mod.ts";
-import { isJsonObject, type JsonValue } from "../../json.ts";
+import { isJsonObject, type JsonValue, lazily } from "../../json.ts";
 import { isAbsolutePath } from "../../platform/paths.ts";
 import { EVERYTHING, type PermissionNeed } from "../need.ts";
 
@@ -337,16 +337,16 @@ const KEYS: readonly Group<ConfigHandling>[] = [
   ],
 ];
 
-const KEY_ROWS: ReadonlyMap<string, ConfigHandling> = rowsOf(KEYS);
+const keyRows = lazily(() => rowsOf(KEYS));
 
 /** What is done about a key, by its first word. */
 function keyHandling(key: string): ConfigHandling {
-  return KEY_ROWS.get(key) ?? "consent";
+  return keyRows().get(key) ?? "consent";
 }
 
 /** The keys that have a row. */
 export function knownConfigKeys(): string[] {
-  return [...KEY_ROWS.keys()];
+  return [...keyRows().keys()];
 }
 
 /**
@@ -424,16 +424,16 @@ const FEATURES: readonly Group<FeatureHandling>[] = [
   ],
 ];
 
-const FEATURE_ROWS: ReadonlyMap<string, FeatureHandling> = rowsOf(FEATURES);
+const featureRows = lazily(() => rowsOf(FEATURES));
 
 /** What is done about a switch below `features`. */
 function featureHandling(name: string): FeatureHandling {
-  return FEATURE_ROWS.get(name) ?? "consent";
+  return featureRows().get(name) ?? "consent";
 }
 
 /** The features that have a row. */
 export function knownFeatures(): string[] {
-  return [...FEATURE_ROWS.keys()];
+  return [...featureRows().keys()];
 }
 
 function rowsOf<Handling>(groups: readonly Group<Handling>[]): ReadonlyMap<string, Handling> {

@@ -60,7 +60,7 @@ import type * as internals from "../internals.ts";
 import type { SessionOpener } from "./open_session.ts";
 
 /** What is checked where it is loaded. */
-const UNCHECKED: Kind = { accepts: "", types: [], misfit: () => null };
+const UNCHECKED: Kind = { accepts: () => "", takes: () => true, misfit: () => null };
 
 /** The questions of the server that wait for an answer. */
 export interface PendingApprovals {

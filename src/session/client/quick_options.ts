@@ -36,20 +36,20 @@ export const QUICK_RUN_OPTIONS: Shape = shape<QuickRunOptions>({
   client: object(CLIENT_CONFIG),
   signal,
   onEvent: callback,
-}, {
-  ...RUN_PROFILE.meant,
+}, () => ({
+  ...RUN_PROFILE.meant(),
   ...elsewhere(RUN_PROFILE, "The profile: call `quickRunWithProfile(cwd, prompt, { … })`."),
   ...elsewhere(CLIENT_CONFIG, "It belongs to the client: write `client: { … }`."),
   output: "Call `client.run(cwd, prompt, { output })`.",
-});
+}));
 
 /** What the profile may be. */
 const PROFILE: Shape = {
   ...RUN_PROFILE,
-  meant: {
-    ...RUN_PROFILE.meant,
+  meant: () => ({
+    ...RUN_PROFILE.meant(),
     ...elsewhere(QUICK_RUN_OPTIONS, "It comes after the profile, in an object of its own."),
-  },
+  }),
 };
 
 /** All that a run is given beside its text. */

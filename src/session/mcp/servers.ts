@@ -123,18 +123,17 @@ const URL_SERVER: Shape = shape<McpUrlServer>({
 });
 
 const server: Kind = {
-  accepts: "{ command, args?, env?, cwd? } or { url, bearerToken?, headers? }",
-  types: ["object"],
+  ...kind("{ command, args?, env?, cwd? } or { url, bearerToken?, headers? }", ["object"]),
   misfit: (value, path) => {
     if (typeOf(value) !== "object") {
       return either(object(COMMAND), object(URL_SERVER)).misfit(value, path);
     }
     const { command, url } = value as { command?: unknown; url?: unknown };
     if (command !== undefined && url !== undefined) {
-      return { path, received: "both `command` and `url`", accepts: server.accepts };
+      return { path, received: "both `command` and `url`", accepts: server.accepts() };
     }
     if (command === undefined && url === undefined) {
-      return { path, received: "neither `command` nor `url`", accepts: server.accepts };
+      return { path, received: "neither `command` nor `url`", accepts: server.accepts() };
     }
     const misfit = object(url === undefined ? COMMAND : URL_SERVER).misfit(value, path);
     if (misfit !== null || url === undefined) return misfit;
@@ -162,15 +161,14 @@ const NAMES =
 
 /** The MCP servers of a profile, by name. */
 export const mcpServersKind: Kind = {
-  accepts: `an object of MCP servers, each ${server.accepts}, by name`,
-  types: ["object"],
+  ...kind(() => `an object of MCP servers, each ${server.accepts()}, by name`, ["object"]),
   misfit: (value, path) => {
     const misfit = record(server).misfit(value, path);
     if (misfit !== null) {
       return misfit.path === path
         ? {
           ...misfit,
-          accepts: mcpServersKind.accepts,
+          accepts: mcpServersKind.accepts(),
           hint: "Write `mcpServers: { name: { … } }`.",
         }
         : misfit;

@@ -105,7 +105,7 @@ export type ToolArguments<Schema> = Schema extends StandardSchemaV1 ? InferOutpu
 /** A schema of a library, or a JSON Schema. */
 const schemaKind: Kind = either(
   kind("a Standard Schema (zod, valibot, arktype …)", ["object", "function"], isStandardSchema),
-  { ...jsonObject, accepts: "a JSON Schema object" },
+  { ...jsonObject, accepts: () => "a JSON Schema object" },
 );
 
 /** What a tool may be. */
@@ -144,14 +144,16 @@ const TAKEN: ReadonlySet<string> = new Set([
 
 /** The tools of a profile, by name. Names are those that the model's provider takes. */
 export const toolsKind: Kind = {
-  accepts: "an object of tools { description, inputSchema, run } by name",
-  types: ["object"],
+  ...kind("an object of tools { description, inputSchema, run } by name", ["object"]),
   misfit: (value, path) => {
-    const { accepts } = toolsKind;
     const tools = record(object(TOOL)).misfit(value, path);
     if (tools !== null) {
       return tools.path === path && Array.isArray(value)
-        ? { ...tools, accepts, hint: "Write `tools: { name: { description, inputSchema, run } }`." }
+        ? {
+          ...tools,
+          accepts: toolsKind.accepts(),
+          hint: "Write `tools: { name: { description, inputSchema, run } }`.",
+        }
         : tools;
     }
     for (const name of Object.keys(value as object)) {
