@@ -378,8 +378,15 @@ for (const version of CODEX_VERSIONS) {
       assert.deepEqual(heard(b), ["one", "two", "three", "in the fork", "fork there"]);
       await parent.release();
       const parentThere = await there.resumeSession(id, { cwd: b.cwd, store });
-      await parentThere.ask("four");
+      const four = await parentThere.ask("four");
       assert.deepEqual(heard(b), ["one", "two", "three", "four"]);
+      if (version === "0.104.0") return;
+      // Codex here forgets nothing of a thread that has forks here.
+      await parentThere.rewind({ before: four.turnId, files: false });
+      await parentThere.release();
+      const error = await rejection((await a.connect()).resumeSession(id, { store }));
+      assert.ok(error instanceof CodexError && error.code === "threadStore", `${error}`);
+      assert.match(error.message, /forks of the thread/);
     }));
 
   test(`forks, compacted threads and those taken back are whole elsewhere [${version}]`, () =>

@@ -6,7 +6,7 @@
  * begins with all of that.
  * @module
  */
-import { ThreadInUseError, UnsupportedError } from "../../errors/mod.ts";
+import { messageOf, ThreadInUseError, UnsupportedError } from "../../errors/mod.ts";
 import { asList, joinBytes, memberOf, stringOf } from "../../json.ts";
 import { isLinked } from "../../platform/fs.ts";
 import type { FileSystem } from "../../platform/mod.ts";
@@ -242,7 +242,14 @@ async function assertNotLoaded(core: RuntimeCore, threadId: string): Promise<voi
 async function forget(core: RuntimeCore, threadId: string): Promise<void> {
   if (!supports(core.server.version, "deleteThread")) return;
   await core.callNow("thread/delete", { threadId }).catch((error) => {
-    if (!isRefusal(error, "threadGone")) throw error;
+    if (isRefusal(error, "threadGone")) return;
+    if (!/forked history/.test(messageOf(error))) throw error;
+    throw threadStoreError(
+      "The thread went on elsewhere, and codex keeps what it knows of it here: for forks of the thread, which have to be deleted before. " +
+        "Or resume it on another machine.",
+      error,
+      false,
+    );
   });
 }
 
