@@ -192,8 +192,8 @@ class Caller {
     const { signal: given, onLink, after } = optionsOf(options, "after", "onLink");
     const signal = AbortSignal.any([given, left]);
     let cursor = after ?? null;
-    let retryMs = RETRY_MS;
-    let tries = 0;
+    const reader = Math.random();
+    let [retryMs, tries] = [RETRY_MS, 0];
     while (!signal.aborted) {
       const gone = new AbortController();
       // Not left to the request alone, which may forget its signal.
@@ -207,7 +207,7 @@ class Caller {
           cursor = snapshot.cursor as string;
           yield { type: "snapshot", snapshot, cursor };
         }
-        const stream = `${path}/events?after=${encodeURIComponent(cursor)}`;
+        const stream = `${path}/events?after=${encodeURIComponent(cursor)}&reader=${reader}`;
         const body = await this.#once("GET", stream, null, ends, eventsOf);
         onLink?.("connected", null);
         for await (const { name, id, data, retry } of this.#blocks(body, gone)) {

@@ -210,3 +210,29 @@ test("what a browser sends again by itself, since its connection broke, is done 
     assert.deepEqual(await ann.sessions(), []);
   });
 });
+
+test("a page whose network goes again and again is not kept out by the streams that it has left", () =>
+  inWorld({ bridge: { maxStreamsPerTenant: 2, heartbeatMs: 60_000 } }, async (world) => {
+    let streams = 0;
+    // Nothing comes any more, and nobody hears that the page has given it up: a phone in a tunnel.
+    const gone = (body: ReadableStream<Uint8Array>) => {
+      const reader = body.getReader();
+      return ++streams > 4 ? body : new ReadableStream<Uint8Array>({
+        pull: async (controller) => {
+          const { value } = await reader.read();
+          if (value !== undefined) controller.enqueue(value);
+        },
+      });
+    };
+    const ann = clientOf(world, "ann", gone, { maxRetryMs: 1, silenceMs: 60 });
+    const session = await ann.createSession();
+    const links: unknown[] = [];
+    const onLink = (_: string, reason: unknown) => {
+      if (reason !== null) links.push(reason);
+      if (streams === 4) session.ask("hi").catch((error) => links.push(error));
+    };
+    for await (const event of session.events({ onLink })) {
+      if (event.type === "turnCompleted") break;
+    }
+    assert.deepEqual(links, []);
+  }));

@@ -13,6 +13,7 @@ import { chatIdIn, sessionOfChat } from "../chat/check_chat.ts";
 import { forward, FORWARD_HEADER, Forwarder, unreachable } from "../cluster/forward.ts";
 import { LEASE_MS } from "../cluster/node.ts";
 import { quietly } from "../../telemetry.ts";
+import type { EventSubscription } from "../live/subscription.ts";
 import type { BridgeOptions } from "../options.ts";
 import type { CreateSessionRequest, CreateTurnRequest, SteerRequest } from "../types.ts";
 import { type BodyLimits, readBytes, readJson, threadIdIn, withBody } from "./check_request.ts";
@@ -44,6 +45,8 @@ const RETRY_MS = 1_000;
 const REAUTHORIZE_MS = 60_000;
 /** Answers that are kept for requests that come twice; most come again at once. */
 const MAX_ANSWERS = 1_024;
+/** Pages whose streams are known; those of others end when the system gives them up. */
+const MAX_READERS = 8_192;
 /** Longer than somebody else's login service should take to say yes. */
 const AUTHORIZE_PATIENCE_MS = 30_000;
 
@@ -65,6 +68,8 @@ export class Handler {
   /** Streams of other nodes' sessions on their way through this one. */
   readonly #passing: Set<AbortController> = new Set();
   readonly #chat: ChatRoutes;
+  /** Where each page that names itself by `?reader=` reads. */
+  readonly #readers: Map<string, WeakRef<EventSubscription>> = new Map();
   /** What was asked with `?once=`, by who asked what under which name. */
   readonly #answers: Map<string, Promise<Response>> = new Map();
 
@@ -318,7 +323,15 @@ export class Handler {
     // A browser that reconnects repeats the address and adds the header, which is newer.
     const after = request.headers.get("last-event-id") || url.searchParams.get("after") || null;
     if (after !== null && after.length > 100) throw badRequest("The cursor is too long.");
+    const reader = url.searchParams.get("reader");
+    const place = reader === null ? null : JSON.stringify([tenant, sessionId, reader]);
+    // A network that is gone tells nobody for minutes: what its page has left would count all the while.
+    if (place !== null) this.#readers.get(place)?.deref()?.close();
     const subscription = await this.#adapter.openEvents(tenant, sessionId, after);
+    if (place !== null && place.length < 1_000) {
+      this.#readers.set(place, new WeakRef(subscription));
+      keepNewest(this.#readers, MAX_READERS);
+    }
     const { heartbeatMs = HEARTBEAT_MS, retryMs = RETRY_MS } = this.#options;
     const stream = eventStream(subscription, { heartbeatMs, retryMs, again });
     return new Response(stream, { headers: streamHeaders() });

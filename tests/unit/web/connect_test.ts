@@ -67,7 +67,7 @@ function client(steps: Step[], options: ConnectOptions = {}, runs = true) {
       const { method, body, headers, signal } = init as Required<RequestInit>;
       const request = {
         method,
-        path: url.replace("https://a.example/codex", "").replace(/\?once=.*/, ""),
+        path: url.replace("https://a.example/codex", "").replace(/[?&](?:once|reader)=.*/, ""),
         once: new URL(url).searchParams.get("once"),
         body: body === undefined ? undefined : JSON.parse(body as string),
         headers: headers as Record<string, string>,
