@@ -141,6 +141,9 @@ test("what can't be told is the SDK's own error, and nothing is sent", async () 
     const cases: [string, Prompt, { isInstance(error: unknown): boolean }][] = [
       ["nothing", [], InvalidPromptError],
       ["an assistant's last word", [user("q"), assistant("a")], InvalidPromptError],
+      // What the SDK makes of `prompt: ""`.
+      ["no word", [{ role: "user", content: [] }], InvalidPromptError],
+      ["nothing but spaces", [user(" ")], InvalidPromptError],
       ["no base64", file("%%%"), InvalidPromptError],
       ["no base64 in a data URL", file("data:image/png;base64,%%%"), InvalidPromptError],
       ["an address", file(new URL("http://169.254.169.254/")), UnsupportedFunctionalityError],

@@ -66,10 +66,10 @@ async function read(prompt: readonly PromptMessage[]): Promise<Conversation> {
     }
   }
   const asked = said.pop();
-  if (asked === undefined || asked.role !== "user") {
+  if (asked?.role !== "user" || (asked.text.trim() === "" && asked.images.length === 0)) {
     throw new ModelCallError(
       "InvalidPromptError",
-      "The last message must be the user's: codex answers what it is asked.",
+      "The last message must be the user's, and say something: codex answers what it is asked.",
     );
   }
   return { system: system.join("\n\n"), history: said, asked, threadId };
@@ -92,7 +92,7 @@ export function promptOf(
   isKnown: boolean,
 ): { text: string; attachments: Attachment[] } {
   // An image alone is asked about by itself.
-  const text = asked.text === "" ? "See the image." : asked.text;
+  const text = asked.text.trim() === "" ? "See the image." : asked.text;
   if (isKnown || history.length === 0) return { text, attachments: [...asked.images] };
   const said: object[] = history.map(({ role, text, images }) => ({
     role,
