@@ -314,32 +314,27 @@ export class RuntimeCore implements ConnectionHandler {
 
   notification(message: RpcNotification, size: number): void {
     this.metrics.received(size, this.#arrivedAt);
-    const head = new MessageHead(message.method, undefined, message.params);
+    const { method, params } = message;
+    const head = new MessageHead(method, undefined, params);
     const delta = deltaOf(message, head);
     const at = this.#arrivedDate;
     this.log.append("inbound", "notification", head, message.raw, size, at, delta);
     const threadId = head.threadId;
-    if (message.method === "serverRequest/resolved") {
-      const id = message.params["requestId"];
+    if (method === "serverRequest/resolved") {
+      const id = params["requestId"];
       if (typeof id === "number" || typeof id === "string") {
         this.approvals.resolvedElsewhere(id, threadId ?? null);
       }
     }
-    if (message.method === "account/rateLimits/updated") {
-      const limits = message.params["rateLimits"];
+    if (method === "account/rateLimits/updated") {
+      const limits = params["rateLimits"];
       if (isJsonObject(limits)) this.rateLimits = limits;
     }
-    if (threadId === undefined) {
-      // 0.125 does not say for which thread it could not start an MCP server.
-      if (message.method === "mcpServer/startupStatus/updated") {
-        for (const route of this.routes.all()) route.notification(message);
-      }
-      return;
-    }
-    this.alive.noticed(message.method, threadId, head.turnId);
-    if (this.approvals.noticed(threadId, message.method, message.params)) return;
+    if (threadId === undefined) return this.routes.notifyAll(message, size);
+    this.alive.noticed(method, threadId, head.turnId);
+    if (this.approvals.noticed(threadId, method, params)) return;
     // Before the session hears of the end, so that the end is the last that its listeners hear of the turn.
-    if (message.method === "turn/completed" && head.turnId !== undefined) {
+    if (method === "turn/completed" && head.turnId !== undefined) {
       this.approvals.turnEnded(threadId, head.turnId);
     }
     this.routes.notify(threadId, message, size);

@@ -104,6 +104,16 @@ export class ThreadRoutes {
     else if (EARLY_WORK.has(message.method)) this.#work.keep(threadId, message, size);
   }
 
+  /**
+   * 0.125 does not say for which thread it could not start an MCP server: everybody hears of it, or else whoever comes next,
+   * since it may say so before it answers the call that opens the thread.
+   */
+  notifyAll(message: RpcNotification, size: number): void {
+    if (!EARLY.has(message.method)) return;
+    if (this.#routes.size === 0) this.#starts.keep("", message, size);
+    for (const route of this.#routes.values()) route.notification(message);
+  }
+
   /** Threads that have worked since the moment `since`, and to which nobody listens. */
   unheard(since: number): string[] {
     return this.#work.threads(since);
@@ -164,11 +174,11 @@ class EarlyMessages {
     return [...new Set(kept.map(({ threadId }) => threadId))];
   }
 
-  /** A thread's messages since some moment; none of its are kept any longer. */
+  /** A thread's messages since some moment, and those of no thread; none of them are kept any longer. */
   take(threadId: string, since: number): RpcNotification[] {
-    const taken = this.#kept.filter((each) => each.threadId === threadId);
-    if (taken.length === 0) return [];
-    this.#kept = this.#kept.filter((each) => each.threadId !== threadId);
+    const isTaken = (kept: { threadId: string }) => ["", threadId].includes(kept.threadId);
+    const taken = this.#kept.filter(isTaken);
+    this.#kept = this.#kept.filter((kept) => !isTaken(kept));
     this.#bytes = this.#kept.reduce((sum, { size }) => sum + size, 0);
     return taken.filter(({ at }) => at >= since).map(({ message }) => message);
   }

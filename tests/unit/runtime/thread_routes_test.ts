@@ -36,6 +36,19 @@ test("what codex says of a thread's MCP servers before it opens the thread is he
   assert.deepEqual(again, []);
 });
 
+test("what codex says of an MCP server of some thread is heard by all, or by the thread that opens next", () => {
+  const routes = new ThreadRoutes();
+  const heard: Record<string, string[]> = { a: [], b: [], c: [] };
+  routes.notifyAll(message(STATUS, "early"), 1);
+  routes.notifyAll(message("configWarning", "no"), 1);
+  const leave = routes.add("a", hearing(heard["a"]!));
+  routes.add("b", hearing(heard["b"]!))();
+  routes.notifyAll(message(STATUS, "late"), 1);
+  leave();
+  routes.add("c", hearing(heard["c"]!));
+  assert.deepEqual(heard, { a: [`${STATUS} early`, `${STATUS} late`], b: [], c: [] });
+});
+
 test("what a thread did before anybody listened is told from the moment that the listener names", () => {
   const routes = new ThreadRoutes();
   routes.notify("a", message("turn/started", "before"), 1);
