@@ -157,7 +157,9 @@ export class ThreadStop {
       // A server that starts turns by itself may have begun another one.
       if (!turns.adopted() && rests === null || core.state !== "running") return true;
       const status = await this.#findActive(late);
-      if (turns.active() === null && (late || status !== "active")) return status !== "unanswered";
+      // A server that has ended answers nothing, and works on nothing.
+      const answered = status !== "unanswered" || core.state !== "running";
+      if (turns.active() === null && (late || status !== "active")) return answered;
       // It has begun one of which nothing was heard yet.
       if (turns.active() === null) await delay(STOP_ROUND_MS);
       late = performance.now() > deadline;

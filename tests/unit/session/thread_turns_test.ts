@@ -37,6 +37,7 @@ class Stage {
   /** Items of calls whose agents were asked to be stopped. */
   readonly starting: unknown[] = [];
   readonly turns: ThreadTurns;
+  readonly core: { state: string };
   tokens = 0;
 
   constructor({ timeoutMs = Infinity, version = "0.169.0", isNew = false } = {}) {
@@ -56,7 +57,7 @@ class Stage {
           refuse: reject,
         })
       );
-    const core = {
+    const core = this.core = {
       call,
       callNow: call,
       endOrphans: () => {},
@@ -482,6 +483,19 @@ test("whoever stops one turn is not told that it has stopped when the goal may b
   await it.called("turn/interrupt");
   it.say("turn/completed", { turn: { id: "foreign", status: "interrupted" } });
   assert.equal(await stopped, false);
+});
+
+test("nothing is active any more where the server ends while it is asked what it works on", async () => {
+  for (const state of ["running", "restarting", "closed"]) {
+    const it = new Stage();
+    it.started("foreign");
+    it.say("turn/completed", { turn: { id: "foreign", status: "completed" } });
+    const stopped = it.turns.rest.stopAll();
+    await it.called("thread/read");
+    it.core.state = state;
+    it.calls[0]!.refuse(new ConnectionClosedError("gone"));
+    assert.equal(await stopped, state !== "running", state);
+  }
 });
 
 test("a goal that the turn makes which is just being stopped is paused as well", async () => {
