@@ -120,7 +120,7 @@ const OPENS = /^(?:thread\/(?:start|resume|fork)|turn\/start)$/;
 
 /** Throws `PolicyError` where codex would read what has no end, with all of its threads; skills are a session's care. */
 function refuseEndless(cwd: string): void {
-  const names = [".codex/config.toml", "AGENTS.md", "AGENTS.override.md"];
+  const names = [".codex/config.toml", ".git", "AGENTS.md", "AGENTS.override.md"];
   const stray = projectFolders(cwd, (path) => entryKind(path) !== "missing")
     .flatMap((folder) => names.map((name) => `${folder}/${name}`)).find(isEndless);
   if (stray === undefined) return;

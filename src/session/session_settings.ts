@@ -191,7 +191,8 @@ export class SessionSettings {
     if (!left && given === 0 && !isOther && !asks && !reachesNetwork(effective.sandbox)) return;
     const { admitTurn } = await import("./policy/codex_setup.ts");
     const watched = hasToolHooks(this.hooksOf(profile)) && !profile.allowRulesFiles;
-    await admitTurn(this.#core, this, { threadId, effective, session, watched, left });
+    const turn = { threadId, effective, consent: profile, session, watched, left };
+    await admitTurn(this.#core, this, turn);
   }
 
   /** Gets ready to trace turns, where somebody listens. */

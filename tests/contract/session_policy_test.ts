@@ -88,6 +88,36 @@ if (process.platform !== "win32") {
       assert.match(String(error), /skills\/t\/agents\/openai\.yaml leads to a device/);
     });
   });
+
+  test("no turn begins where codex would read a .git that has no end, or whose agent may write codex's home", async () => {
+    await using dir = await tempDir("places-");
+    const [cwd, other] = [join(dir.path, "cwd"), join(dir.path, "other")];
+    for (const each of [cwd, other]) await mkdir(each);
+    const methods = {
+      initialize: () => ({
+        ...recordedResult("0.169", "basic", "initialize"),
+        codexHome: join(dir.path, "home"),
+      }),
+    };
+    await onFake({ server: { methods } }, async ({ client }) => {
+      const refused = async (asked: Promise<unknown>, reason: string) => {
+        const error = await rejection(asked);
+        assert.ok(error instanceof PolicyError && error.data?.["reason"] === reason, `${error}`);
+      };
+      const session = await client.startSession({ cwd, allowPrivilegedEscalation: true });
+      await session.ask("x");
+      const wide = (root: string) =>
+        session.ask("x", {
+          sandbox: { type: "workspaceWrite", writableRoots: [root], excludeSlashTmp: true },
+        });
+      await refused(wide(dir.path), "ownHome");
+      await symlink("/dev/zero", join(other, ".git"));
+      await refused(wide(other), "endlessFile");
+      await session.ask("x");
+      await symlink("/dev/zero", join(cwd, ".git"));
+      await refused(client.startSession({ cwd }), "endlessFile");
+    });
+  });
 }
 
 if (process.platform !== "win32") {

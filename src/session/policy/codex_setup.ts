@@ -11,13 +11,22 @@ import {
   hostProbe,
   loadAcceptanceGuard,
   realPathOf,
+  rootAroundHome,
+  temporaryRoots,
 } from "../../permissions/mod.ts";
-import { isInside } from "../../platform/mod.ts";
+import { isEndless, isInside } from "../../platform/mod.ts";
 import { supports } from "../../protocol/mod.ts";
 import { isRemote, type RuntimeCore } from "../../runtime/mod.ts";
 import { endCommands, STATUS_MS } from "../turn/stop_turn.ts";
 import { refuseOtherAnswers } from "./over_users.ts";
-import { endsLeft, keptOf, reachesNetwork, reachOf } from "./policy_facts.ts";
+import {
+  codexHomeOf,
+  endsLeft,
+  keptOf,
+  policyFacts,
+  reachesNetwork,
+  reachOf,
+} from "./policy_facts.ts";
 
 /**
  * Rules files let commands run that no hook, no approval and no permission of this script has seen. Where one of these was
@@ -35,6 +44,37 @@ export function rulesFilesRefusal(rulesFiles: EffectivePolicy["rulesFiles"]): Po
     }. ` +
       "Remove them, use another CODEX_HOME, let the script read them, or set `allowRulesFiles: true`.",
     { data: { rulesFiles: rulesFiles.map(({ path }) => path) } },
+  );
+}
+
+/**
+ * Throws `PolicyError` when the agent may write codex's home, and with it what later threads are allowed, or where codex would
+ * take all memory or wait for ever: wherever the agent may write it reads a file called `.git` to its end (0.104 to 0.169).
+ */
+export function refusePlaces(
+  core: RuntimeCore,
+  policy: EffectivePolicy,
+  consent: { dangerouslyAllowUnattendedFullAccess?: boolean | undefined },
+): void {
+  const facts = policyFacts(core);
+  const { sandbox } = policy;
+  if (sandbox.type === "workspaceWrite" && !isRemote(core.config)) {
+    const stray = [...sandbox.writableRoots ?? [], ...temporaryRoots(sandbox, facts)]
+      .map((root) => `${root}/.git`).find(isEndless);
+    if (stray !== undefined) {
+      const data = { reason: "endlessFile" };
+      throw new PolicyError(`Codex would read ${stray}, which has no end.`, { data });
+    }
+  }
+  const home = codexHomeOf(core);
+  if (home === undefined || consent.dangerouslyAllowUnattendedFullAccess === true) return;
+  const root = rootAroundHome(policy, home, facts);
+  if (root === null) return;
+  throw new PolicyError(
+    `The agent may write ${root}, where codex's own home lies: what is written there starts programs outside the sandbox. ` +
+      "Choose another directory to work in, `excludeSlashTmp` and `excludeTmpdirEnvVar` for a home among temporary files, " +
+      "or say `dangerouslyAllowUnattendedFullAccess: true`.",
+    { data: { reason: "ownHome" } },
   );
 }
 
@@ -76,6 +116,8 @@ export interface NextTurn {
   threadId: string;
   /** What it may do. */
   effective: EffectivePolicy;
+  /** What its caller consents to. */
+  consent: { dangerouslyAllowUnattendedFullAccess?: boolean | undefined };
   /** What its session may do. */
   session: EffectivePolicy;
   /** Whether hooks are to see all that it does. */
@@ -96,9 +138,10 @@ export async function admitTurn(
     agents: Set<string>;
     renew: (refusal: () => Error) => Promise<void>;
   },
-  { threadId, effective, session, watched, left }: NextTurn,
+  { threadId, effective, consent, session, watched, left }: NextTurn,
 ): Promise<void> {
   const { kept, agents, sent } = settings;
+  refusePlaces(core, effective, consent);
   if (watched && effective.rulesFiles.length > 0) throw rulesFilesRefusal(effective.rulesFiles);
   const ends = endsLeft(core);
   if (left && !ends) agents.add(reachOf(sent));

@@ -2,7 +2,7 @@
  * Ask, then check: what the server says of a thread against what was decided for it.
  * @module
  */
-import { PolicyError, PolicyMismatchError } from "../../errors/mod.ts";
+import { PolicyMismatchError } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue, stringOf } from "../../json.ts";
 import {
   type AskedPolicy,
@@ -16,7 +16,7 @@ import {
 } from "../../permissions/mod.ts";
 import { isAbsolutePath } from "../../platform/mod.ts";
 import { codexEnv, isAttached, isRemote, type RuntimeCore } from "../../runtime/mod.ts";
-import { codexHomeOf, ownRoots, policyFacts, realPathFor } from "./policy_facts.ts";
+import { ownRoots, policyFacts, realPathFor } from "./policy_facts.ts";
 
 /** A policy, and how it is said to the server. */
 export interface DecidedPolicy {
@@ -112,24 +112,6 @@ export function refuseRoots(stray: string[]): void {
     asked: "none beside the cwd and the writable roots",
     confirmed: stray.join(", "),
   }]);
-}
-
-/** Throws `PolicyError` when the agent may write codex's home, and with it what later threads are allowed. */
-export function refuseOwnHome(
-  core: RuntimeCore,
-  policy: EffectivePolicy,
-  consent: { dangerouslyAllowUnattendedFullAccess?: boolean | undefined },
-): void {
-  const home = codexHomeOf(core);
-  if (home === undefined || consent.dangerouslyAllowUnattendedFullAccess === true) return;
-  const root = rootAroundHome(policy, home, policyFacts(core));
-  if (root === null) return;
-  throw new PolicyError(
-    `The agent may write ${root}, where codex's own home lies: what is written there starts programs outside the sandbox. ` +
-      "Choose another directory to work in, `excludeSlashTmp` and `excludeTmpdirEnvVar` for a home among temporary files, " +
-      "or say `dangerouslyAllowUnattendedFullAccess: true`.",
-    { data: { reason: "ownHome" } },
-  );
 }
 
 /**

@@ -106,7 +106,7 @@ export function refuseEndless(folders: readonly string[]): void {
   // A skill may belong to a plugin that lies around it.
   const around = skills.length > 0 ? [...folders, ...skills] : [];
   const waiting = [...around, ...below(skills, ["skills"])];
-  let stray = below(folders, [".codex/config.toml", ...NAMES]).find(isEndless);
+  let stray = below(folders, [".codex/config.toml", ".git", ...NAMES]).find(isEndless);
   const seen = new Set<string | null>();
   for (const folder of waiting) {
     stray ??= below([folder], READ_OF_SKILLS).find(isEndless);

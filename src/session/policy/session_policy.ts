@@ -25,7 +25,7 @@ import {
   withoutTerminals,
   type WorkspaceRequest,
 } from "../../permissions/mod.ts";
-import { entryKind, projectFolders } from "../../platform/mod.ts";
+import { entryKind, isEndless, projectFolders } from "../../platform/mod.ts";
 import { hasToolHooks, type Hooks } from "../../plugin/mod.ts";
 import { isRemote, readRulesFiles, type RuntimeCore } from "../../runtime/mod.ts";
 import { supports } from "../../protocol/mod.ts";
@@ -34,7 +34,7 @@ import type { SessionTools } from "../mcp/offered_tools.ts";
 import type { ResolvedProfile } from "../profile.ts";
 import type { SessionAnswerers } from "./answerers.ts";
 import type { KeptGrants } from "./codex_setup.ts";
-import { type DecidedPolicy, refuseOwnHome, refuseRoots } from "./confirm_policy.ts";
+import { type DecidedPolicy, refuseRoots } from "./confirm_policy.ts";
 import {
   filesOf,
   isWindows,
@@ -65,7 +65,9 @@ export async function decideSessionPolicy(
   const bringsSome = Object.keys(profile.mcpServers).length > 0;
   const mcpServers = bringsSome ? await (await servers()).mcpServersOf(core, cwd, profile) : {};
   const [policy, files] = await contained(core, cwd, profile, hooks, answerers, judge);
-  refuseOwnHome(core, policy, profile);
+  if (policy.sandbox.type === "workspaceWrite") {
+    (await import("./codex_setup.ts")).refusePlaces(core, policy, profile);
+  }
   const decided = isWindows(core)
     ? await (await import("./codex_setup.ts")).withWindowsNote(core, policy)
     : policy;
@@ -149,7 +151,8 @@ const READS = [".agents", ".codex", "AGENTS.md", "AGENTS.override.md"];
 async function refuseEndless(cwd: string): Promise<void> {
   const isThere = (path: string) => entryKind(path) !== "missing";
   const folders = projectFolders(cwd, isThere);
-  if (folders.some((at) => READS.some((name) => isThere(`${at}/${name}`)))) {
+  const reads = folders.some((at) => READS.some((name) => isThere(`${at}/${name}`)));
+  if (reads || isEndless(`${folders.at(-1)}/.git`)) {
     (await import("./project_files.ts")).refuseEndless(folders);
   }
 }
