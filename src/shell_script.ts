@@ -17,7 +17,7 @@ export interface ShellWord {
 
 /** What a shell's arguments are found to be. */
 export interface ShellFinding {
-  /** The script inside the outermost wrapper, or `null`. */
+  /** The script inside the outermost wrapper; `null` without one, or where that may do more than run it. */
   script: string | null;
   /** The simple commands, wrappers taken off. */
   commands: ShellWord[][];
@@ -125,7 +125,8 @@ export function unwrapShell(
     analysis.problem ??= "runs a shell from an unusual place";
   }
   if (index < words.length - 1) analysis.problem ??= "gives its script arguments";
-  if (outermost) analysis.script = script.text;
+  // It is read in the place of the whole command, which has to do that and no more.
+  if (outermost && analysis.problem === null) analysis.script = script.text;
   if (kind === "other") {
     analysis.problem ??= "runs a shell with another grammar";
     if (!PLAIN_SCRIPT.test(script.text)) analysis.broken ??= NOT_POSIX;
@@ -161,14 +162,14 @@ function unwrapWindows(
   if (!TRUSTED_WINDOWS_PLACE.test(place) && !TRUSTED_PLACE.test(place)) {
     analysis.problem ??= "runs a shell from an unusual place";
   }
-  // It looks for programs in the working directory first, which may belong to the agent.
-  if (kind === "cmd") analysis.problem ??= "looks for programs in the working directory";
   const before = words.slice(1, index).map((word) => word.text.toLowerCase());
   if (before.some((word) => word !== "-noprofile" && word !== "-nologo")) {
     analysis.problem ??= OTHER_OPTIONS;
   }
   const script = words.slice(index + 1).map((word) => word.text).join(" ");
-  if (outermost) analysis.script = script;
+  if (outermost && analysis.problem === null) analysis.script = script;
+  // It looks for programs in the working directory first, which may belong to the agent.
+  if (kind === "cmd") analysis.problem ??= "looks for programs in the working directory";
   // What has commas is several words.
   if (!/^(?!=|(?:call|forfiles|if|runas|saps|start)\b)[\w ./\\:=+-]*$/i.test(script)) {
     analysis.problem ??= NOT_POSIX;

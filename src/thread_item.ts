@@ -7,7 +7,7 @@ import type { ThreadItem as ServerItem } from "./protocol/generated/types.ts";
 
 /** A command that the agent ran, as the server tells it, and its script. */
 export type CommandItem = Extract<ServerItem, { type: "commandExecution" }> & {
-  /** The shell's script inside the wrapper (`ls` of `bash -lc ls`), which is what people want to read; `null` without a wrapper. */
+  /** The shell's script inside the wrapper (`ls` of `bash -lc ls`), which is what people want to read; `null` without a plain wrapper. */
   script: string | null;
 };
 

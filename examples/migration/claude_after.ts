@@ -32,8 +32,8 @@ try {
       pre: [{
         name: "no network",
         phases: ["preToolUse"],
-        call: ({ script }) =>
-          script?.includes("curl")
+        call: ({ script, command }) =>
+          (script ?? command)?.includes("curl")
             ? { type: "block", reason: "No network." }
             : { type: "continue" },
       }],

@@ -48,7 +48,7 @@ export interface HookToolFacts {
    * variable, pattern or the like, so that these words are all that happens. Else the shell and its script.
    */
   readonly argv?: readonly string[];
-  /** The text inside `bash -lc "…"` or its like, when the command is such a wrapper. */
+  /** The text inside `bash -lc "…"` or its like, when the command is such a wrapper and that does no more than run it. */
   readonly script?: string;
   /** Unified diff of the file change, when it is known. */
   readonly diff?: string;

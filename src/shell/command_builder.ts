@@ -224,7 +224,7 @@ export class CommandBuilder {
 export interface CommandLine {
   /** The words of the command as sent, wrapper included; `null` when they can't be told apart. */
   argv: string[] | null;
-  /** The script inside `bash -lc '…'`, `sh -c`, `powershell -Command` and the like; `null` without such a wrapper. */
+  /** The script inside `bash -lc '…'`, `sh -c`, `powershell -Command` and the like; `null` without such a plain wrapper. */
   script: string | null;
   /**
    * Every simple command, nested ones included, in order. A word that only the shell can know (`$X`, `*.ts`) keeps its

@@ -30,7 +30,10 @@ export interface CommandApprovalRequest extends ApprovalRequestBase {
   command: string | null;
   /** The words of the command; `null` when they can't be told apart. */
   argv: string[] | null;
-  /** The shell's script inside the wrapper, which is what a person should read; `null` without a wrapper. */
+  /**
+   * The shell's script inside the wrapper, which is what a person should read; `null` without a wrapper, or where that may do
+   * more than run it (`./bash -lc ls`): then it is `command`.
+   */
   script: string | null;
   /** The command taken apart; `null` when the server told no command. */
   parsed: CommandLine | null;
