@@ -23,7 +23,7 @@ import {
 } from "./broker/gate.ts";
 import type * as facts from "./request/tool_facts.ts";
 import type { ApprovalDecision, PendingApproval } from "./request/types.ts";
-import type * as sessionRules from "./rules/session_rules.ts";
+import type * as sessionRules from "./rules/check_rules.ts";
 
 export { handlerLimits } from "./broker/gate.ts";
 export type { BrokerHost, GateToolCall, Grant, ReaderRequest, ThreadGate } from "./broker/gate.ts";
@@ -231,5 +231,5 @@ export type SessionRules = typeof sessionRules;
 
 /** Loaded by sessions that have any. */
 export async function loadSessionRules(): Promise<SessionRules> {
-  return await import("./rules/session_rules.ts");
+  return await import("./rules/check_rules.ts");
 }

@@ -26,16 +26,20 @@ export type { DeltaTarget } from "./dialect.ts";
 export {
   activeInstead,
   adviceFor,
+  compareVersions,
   DELTAS,
   type Feature,
   featureSince,
   isNoise,
   isRefusal,
+  LIBRARY_VERSION,
   lostStartRace,
   mcpFailure,
+  MIN_CODEX_VERSION,
   type Refusal,
   SCRIPTED_MODEL,
   servedMethods,
   supports,
+  versionInUserAgent,
 } from "./dialect.ts";
 export { experimentalRpcMethods, rpcMethods } from "./generated/methods.ts";

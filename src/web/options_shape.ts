@@ -2,8 +2,7 @@
  * What the options of adapters and bridges may be.
  * @module
  */
-import { rulesKind } from "../approvals/rules/check_rules.ts";
-import { unheardApprovals } from "../approvals/rules/session_rules.ts";
+import { rulesKind, unheardApprovals } from "../approvals/rules/check_rules.ts";
 import {
   callback,
   count,

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { ROOT } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { matchRoute } from "../../src/web/http/routes.ts";
-import { LIBRARY_VERSION } from "../../src/version.ts";
+import { LIBRARY_VERSION } from "../../src/protocol/dialect.ts";
 import { docGaps, documentation } from "../tools/doc_symbols.ts";
 import { jsrScore, report } from "../tools/jsr_score.ts";
 import { REFERENCE, reference } from "../tools/reference.ts";

@@ -2,7 +2,7 @@
 import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { install, nodePath, ROOT } from "../_codex.ts";
-import { compareVersions } from "../../src/version.ts";
+import { compareVersions } from "../../src/protocol/dialect.ts";
 import { type ModelStep, toolCall } from "../../src/testing/model/script.ts";
 import type { JsonValue } from "../../src/json.ts";
 

@@ -16,7 +16,7 @@ import {
 } from "../../mod.ts";
 import type { ModelRequest, ModelTurn } from "../../src/testing/mod.ts";
 import { toolCall } from "../../src/testing/model/script.ts";
-import { compareVersions } from "../../src/version.ts";
+import { compareVersions } from "../../src/protocol/dialect.ts";
 import { CODEX_BETWEEN, CODEX_VERSIONS, SLOW_BETWEEN } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { callMcp } from "./_mcp_world.ts";

@@ -13,9 +13,8 @@ import {
   TurnFailedError,
 } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue, memberOf } from "../../json.ts";
-import { isRefusal, supports } from "../../protocol/mod.ts";
+import { isRefusal, LIBRARY_VERSION, supports } from "../../protocol/mod.ts";
 import type { Client, Model, Session, SessionConfig } from "../../session/mod.ts";
-import { LIBRARY_VERSION } from "../../version.ts";
 import { type Modes, modesOf, readServers, Settings, withServers } from "./settings.ts";
 import { type Call, Peer } from "./peer.ts";
 import { AgentSession, COMMANDS } from "./session.ts";

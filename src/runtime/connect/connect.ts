@@ -19,18 +19,18 @@ import {
 } from "../../json.ts";
 import { delay } from "../../async.ts";
 import { redactDiagnostic } from "../../redact.ts";
-import { lostStartRace } from "../../protocol/mod.ts";
+import {
+  compareVersions,
+  LIBRARY_VERSION,
+  lostStartRace,
+  MIN_CODEX_VERSION,
+  versionInUserAgent,
+} from "../../protocol/mod.ts";
 import { codexTransport } from "../../launch/mod.ts";
 import { withoutReachingTools, withShellEnvironment } from "../../permissions/mod.ts";
 import type { Connection, ConnectionOptions } from "../../rpc/mod.ts";
 import type { Telemetry } from "../../telemetry.ts";
 import type { TransportFactory } from "../../transport/mod.ts";
-import {
-  compareVersions,
-  LIBRARY_VERSION,
-  MIN_CODEX_VERSION,
-  versionInUserAgent,
-} from "../../version.ts";
 import type { ClientInfo, RuntimeConfig } from "../config.ts";
 import { DEFAULTS } from "../defaults.ts";
 import type { ServerInfo } from "../runtime_types.ts";

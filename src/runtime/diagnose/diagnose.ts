@@ -16,7 +16,12 @@ import {
   runtimeName,
 } from "../../platform/mod.ts";
 import { redactText } from "../../redact.ts";
-import { compareVersions, LIBRARY_VERSION, MIN_CODEX_VERSION } from "../../version.ts";
+import {
+  compareVersions,
+  LIBRARY_VERSION,
+  MIN_CODEX_VERSION,
+  servedMethods,
+} from "../../protocol/mod.ts";
 import type { RuntimeConfig } from "../config.ts";
 import { RUNTIME_CONFIG } from "../config_shape.ts";
 import type { RuntimeCore } from "../core.ts";
@@ -34,7 +39,6 @@ import type {
 } from "./diagnosis_types.ts";
 import { readRulesFiles } from "./evidence.ts";
 import { type JsonValue, memberOf, stringOf } from "../../json.ts";
-import { servedMethods } from "../../protocol/mod.ts";
 
 /** No codex will ever have it; the refusal names all those it has. */
 const NO_METHOD = "codex-runtime/diagnose";

@@ -10,9 +10,8 @@ import { messageOf, ThreadInUseError, UnsupportedError } from "../../errors/mod.
 import { asList, joinBytes, memberOf, stringOf } from "../../json.ts";
 import { isLinked } from "../../platform/fs.ts";
 import type { FileSystem } from "../../platform/mod.ts";
-import { featureSince, isRefusal, supports } from "../../protocol/mod.ts";
+import { compareVersions, featureSince, isRefusal, supports } from "../../protocol/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
-import { compareVersions } from "../../version.ts";
 import { folderOf, isFileOf, modeOf, readStored, rolloutFile } from "./rollout.ts";
 import { threadStoreError } from "./thread_store.ts";
 

@@ -20,7 +20,7 @@ import { serveLoopback } from "../../platform/fs.ts";
 import type { HttpHead, HttpReply, HttpRequest, HttpServer } from "../../platform/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
 import type { ThreadTurns } from "../turn/thread_turns.ts";
-import { LIBRARY_VERSION } from "../../version.ts";
+import { LIBRARY_VERSION } from "../../protocol/mod.ts";
 
 /** A tool as the model is told of it. */
 export interface ToolSpec {

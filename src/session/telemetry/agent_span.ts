@@ -21,7 +21,7 @@ import {
 } from "../../telemetry.ts";
 import type { ThreadItem } from "../../thread_item.ts";
 import { outcomeOf, toolOf, type ToolOutcome } from "../../tool_use.ts";
-import { LIBRARY_VERSION } from "../../version.ts";
+import { LIBRARY_VERSION } from "../../protocol/mod.ts";
 import {
   content,
   contextOf,

@@ -5,7 +5,7 @@ import {
   heldInside,
   unheardApprovals,
   wantsContainment,
-} from "../../../src/approvals/rules/session_rules.ts";
+} from "../../../src/approvals/rules/check_rules.ts";
 import { test } from "../../_harness.ts";
 
 const deny = (rule: Omit<ApprovalRule, "effect">): ApprovalRule => ({ effect: "deny", ...rule });

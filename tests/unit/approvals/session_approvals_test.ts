@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { sessionApprovals } from "../../../src/approvals/rules/session_rules.ts";
+import { sessionApprovals } from "../../../src/approvals/rules/check_rules.ts";
 import { answerersOf } from "../../../src/session/policy/answerers.ts";
 import type { ApprovalHandler, ApprovalRule, ApprovalRules } from "../../../src/approvals/mod.ts";
 import { test } from "../../_harness.ts";

@@ -1,5 +1,9 @@
 import assert from "node:assert/strict";
-import { compareVersions, MIN_CODEX_VERSION, versionInUserAgent } from "../../../src/version.ts";
+import {
+  compareVersions,
+  MIN_CODEX_VERSION,
+  versionInUserAgent,
+} from "../../../src/protocol/dialect.ts";
 import { test } from "../../_harness.ts";
 
 test("versionInUserAgent() finds the version behind our own name, whatever that holds", () => {
