@@ -214,9 +214,9 @@ test("who names the chat of somebody else, or asks twice, hides no turn of it fr
     }
     return await put(session);
   };
-  const ask = (id: string) => ({
+  const ask = (id: string, message = "m1") => ({
     id,
-    messages: [{ role: "user", parts: [{ type: "text", text: "go" }] }],
+    messages: [{ id: message, role: "user", parts: [{ type: "text", text: "go" }] }],
   });
   return inWorld({ server: { onTurn: endless }, bridge: { store } }, async (world) => {
     const asked = world.raw("ann", "POST /chat", ask("c"));
@@ -224,15 +224,20 @@ test("who names the chat of somebody else, or asks twice, hides no turn of it fr
     const [{ sessionId }] = await store.list("ann") as [StoredSession];
     const { status } = await world.call("bob", "POST /chat", ask(sessionId));
     assert.equal(status, 404);
-    assert.equal((await world.call("ann", "POST /chat", ask("c"))).status, 409);
+    assert.equal((await world.call("ann", "POST /chat", ask("c", "m2"))).status, 409);
+    // A browser sends it again by itself where the connection broke.
+    const same = world.raw("ann", "POST /chat", ask("c"));
     // Nor does the other wait for what is not theirs.
     const { body } = await world.call("bob", `GET /chat/${sessionId}`);
     assert.deepEqual(body.messages, []);
     const again = world.raw("ann", "GET /chat/c/stream");
     for (let turns = 0; turns < 20; turns++) await new Promise((next) => setTimeout(next, 0));
     gate.resolve();
-    const answers = await Promise.all([asked, again]);
-    assert.deepEqual(answers.map(({ status }) => status), [200, 200]);
+    const answers = await Promise.all([asked, again, same]);
+    answers.push(await world.raw("ann", "POST /chat", ask("c")));
+    assert.deepEqual(answers.map(({ status }) => status), [200, 200, 200, 200]);
+    assert.equal(world.server.turns.length, 1);
+    assert.equal((await world.call("ann", "POST /chat", ask("c", "m2"))).status, 409);
     for (const { body } of answers) await body?.cancel();
   });
 });

@@ -2,6 +2,8 @@
  * The bridge's routes for clients of the AI SDK and of AG-UI.
  * @module
  */
+import { WebError } from "../../errors/mod.ts";
+import { keepNewest } from "../../json.ts";
 import type { WebAdapter } from "../adapter.ts";
 import { checkTurn } from "../http/check_request.ts";
 import { conflict, notFound } from "../http/refusals.ts";
@@ -19,6 +21,8 @@ export type ChatRoute = Extract<
 /** What `DefaultChatTransport` knows the stream by. */
 const UI_MESSAGE_STREAM = { "x-vercel-ai-ui-message-stream": "v1" };
 const DONE = "data: [DONE]\n\n";
+/** Conversations whose last message is known. */
+const MAX_ASKED = 4_096;
 
 /** Answers them. */
 export class ChatRoutes {
@@ -26,6 +30,8 @@ export class ChatRoutes {
   readonly #heartbeatMs: number;
   /** Turns that are on their way to begin, by who asks and the session. */
   readonly #beginning: Map<string, Promise<unknown>> = new Map();
+  /** The message that each of them began with last, or begins with. */
+  readonly #asked: Map<string, string> = new Map();
 
   /** On this adapter. */
   constructor(adapter: WebAdapter, heartbeatMs: number) {
@@ -76,9 +82,14 @@ export class ChatRoutes {
     const sessionId = await sessionOfChat(tenant, request.chatId);
     const place = placeOf(tenant, sessionId);
     const before = this.#beginning.get(place);
+    const { chatId, runId, messageId, isOld } = request;
+    const last = this.#asked.get(place) ?? null;
+    const isSame = messageId !== null && messageId === last;
+    if (before === undefined) this.#remember(place, messageId);
     const begun = this.#begin(tenant, sessionId, request).catch(async (error) => {
+      if (before === undefined) this.#remember(place, last);
       const isAlone = before === undefined && this.#beginning.get(place) === all;
-      if (isAlone && sessionId !== request.chatId) await this.#forget(tenant, sessionId);
+      if (isAlone && sessionId !== chatId) await this.#forget(tenant, sessionId);
       throw error;
     });
     // Asked twice, one of them is refused at once, and the other is still on its way.
@@ -86,8 +97,15 @@ export class ChatRoutes {
       if (this.#beginning.get(place) === all) this.#beginning.delete(place);
     });
     this.#beginning.set(place, all);
-    const { subscription, threadId, turnId } = await begun;
-    const { chatId, runId, isOld } = request;
+    const told = await begun.catch(async (error) => {
+      const isRunning = error instanceof WebError && error.reason === "turnRunning";
+      if (!isSame || !isRunning) throw error;
+      await before;
+      return null;
+    });
+    // A browser sends its message again when the connection broke: it is told what runs.
+    if (told === null) return await this.#resume(tenant, sessionId, again);
+    const { subscription, threadId, turnId } = told;
     const isRun = runId !== null;
     const stream = toldTurn({
       threadId,
@@ -103,6 +121,12 @@ export class ChatRoutes {
       },
     });
     return response(stream, again, isRun ? {} : UI_MESSAGE_STREAM);
+  }
+
+  #remember(place: string, messageId: string | null): void {
+    this.#asked.delete(place);
+    if (messageId !== null) this.#asked.set(place, messageId);
+    keepNewest(this.#asked, MAX_ASKED);
   }
 
   async #begin(tenant: string, sessionId: string, { chatId, turn }: ChatRequest) {

@@ -15,6 +15,8 @@ export interface ChatRequest {
   runId: string | null;
   /** Whether the client is one of AG-UI from before 1.0. */
   isOld: boolean;
+  /** The client's name of the message that may come twice, or `null`. */
+  messageId: string | null;
   /** What is asked; the bridge checks the rest of it. */
   turn: CreateTurnRequest;
 }
@@ -42,7 +44,8 @@ export function checkChat(body: unknown): ChatRequest {
   if (fields["messageId"] !== undefined && fields["messageId"] !== null) {
     throw badRequest("What was asked can't be changed here: ask again.", "notAllowed");
   }
-  return { ...request(fields, fields["id"], last["parts"]), runId: null, isOld: false };
+  const messageId = isName(last["id"]) ? last["id"] : null;
+  return { ...request(fields, fields["id"], last["parts"]), messageId, runId: null, isOld: false };
 }
 
 /** The body of `POST /ag-ui`, as `HttpAgent` sends it. Throws `WebError` 400. */
@@ -58,7 +61,7 @@ export function checkRun(body: unknown): ChatRequest {
   const parts = typeof content === "string" ? [{ type: "text", text: content }] : content;
   const notes = notesOf(context ?? []);
   const asked = request(choices, threadId, Array.isArray(parts) ? [...notes, ...parts] : parts);
-  return { ...asked, runId, isOld: body["protocolVersion"] === undefined };
+  return { ...asked, messageId: null, runId, isOld: body["protocolVersion"] === undefined };
 }
 
 /** What the page tells beside the message. */
