@@ -1,6 +1,6 @@
 /** Finding what was said: pages of turns and items, words, names and deletions, on the real codex. */
 import assert from "node:assert/strict";
-import { appendFileSync, existsSync } from "node:fs";
+import { appendFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import {
@@ -161,8 +161,15 @@ test("a thread that an older codex began is read by a newer one", () =>
     const id = first.threadId;
     const asked = [(await first.ask("I like pears")).turnId, (await first.ask("two")).turnId];
     await older.shutdown();
+    // As one that `codex exec` has begun, or the Codex SDK, which codex lists when it is asked for them.
+    const sessions = join(world.config().env!.set!["CODEX_HOME"]!, "sessions");
+    const file = readdirSync(sessions, { recursive: true }).find((name) => `${name}`.includes(id));
+    const path = join(sessions, String(file));
+    writeFileSync(path, readFileSync(path, "utf8").replace('"source":"vscode"', '"source":"exec"'));
 
     const client = await world.connect();
+    const [listed] = await all(client.threads());
+    assert.equal(listed?.threadId, id);
     const turns = await all(client.turns(id, { pageSize: 1 }));
     assert.deepEqual(turns.map(({ turnId }) => turnId), asked);
     assert.deepEqual(turns, (await client.readThread(id, { includeTurns: true })).turns);

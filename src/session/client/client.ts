@@ -226,7 +226,7 @@ export class Client implements AsyncDisposable {
     return await this.run<Schema>(cwd, prompt, this.#internals.layerProfile(base, given));
   }
 
-  /** The threads that codex keeps, newest first; fetched page by page as you iterate. */
+  /** The threads that codex keeps, of other clients and `codex exec` too, newest first; fetched page by page as you iterate. */
   threads(filter: ThreadFilter = {}): AsyncIterable<ThreadSummary> {
     const given = takeOptions("threads", filter, THREAD_FILTER);
     return this.#internals.endable(async (signal) => {

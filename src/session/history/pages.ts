@@ -243,6 +243,9 @@ export function workedIn({ config }: RuntimeCore, cwd: string | undefined): stri
   return cwd === undefined || isRemote(config) ? cwd : wholePath(cwd) ?? cwd;
 }
 
+/** Whoever began a thread, agents apart: left out, those of `codex exec`, of the Codex SDK and of codex as an MCP server are. */
+export const SOURCES: string[] = ["cli", "vscode", "exec", "appServer", "unknown"];
+
 /** Lists threads, fetching page after page. */
 export async function* listThreads(
   core: RuntimeCore,
@@ -252,6 +255,7 @@ export async function* listThreads(
   // Left out, the server lists the threads of its current provider only.
   const params: JsonObject = {
     modelProviders: [...modelProviders],
+    sourceKinds: SOURCES,
     cwd: workedIn(core, cwd),
     archived,
     searchTerm,

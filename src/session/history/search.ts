@@ -10,7 +10,7 @@ import { isRemote, type RuntimeCore } from "../../runtime/mod.ts";
 import type { ThreadItem } from "../../thread_item.ts";
 import { type ThreadSummary, toSummary } from "../client/threads.ts";
 import { secondAgain } from "./cursor.ts";
-import { itemsOf, listThreads, orElse, pagesOf, workedIn } from "./pages.ts";
+import { itemsOf, listThreads, orElse, pagesOf, SOURCES, workedIn } from "./pages.ts";
 
 /** Where to look for words, and how long. */
 export interface SearchOptions {
@@ -75,7 +75,7 @@ async function* hitsOf(
   signal: AbortSignal,
 ): AsyncGenerator<ThreadHit> {
   if (supports(core.server.version, "search")) {
-    const params = { searchTerm: text };
+    const params = { searchTerm: text, sourceKinds: SOURCES };
     const told = new Set<string>();
     for await (
       const hit of pagesOf(core, "thread/search", params, PAGE, signal, secondAgain())
