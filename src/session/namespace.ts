@@ -43,11 +43,8 @@ export type {
 } from "./client/threads.ts";
 export type { ItemsOptions, TurnItem, TurnsOptions } from "./history/pages.ts";
 export { FileThreadStore, MemoryThreadStore } from "./history/file_thread_store.ts";
-export {
-  KvThreadStore,
-  type KvThreadStoreOptions,
-  type ThreadStore,
-} from "./history/thread_store.ts";
+export { KvThreadStore, type KvThreadStoreOptions } from "./history/kv_thread_store.ts";
+export type { ThreadStore } from "./history/thread_store.ts";
 export type { SearchOptions, TextHit, ThreadHit } from "./history/search.ts";
 
 /**

@@ -12,7 +12,8 @@ import {
 import { join } from "node:path";
 import { ThreadInUseError } from "../../src/errors/mod.ts";
 import { FileThreadStore, MemoryThreadStore } from "../../src/session/history/file_thread_store.ts";
-import { KvThreadStore, threadStoreError } from "../../src/session/history/thread_store.ts";
+import { KvThreadStore } from "../../src/session/history/kv_thread_store.ts";
+import { threadStoreError } from "../../src/session/history/thread_store.ts";
 import type { KvAtomic } from "../../src/kv.ts";
 import process from "node:process";
 import { fileSystem } from "../../src/platform/fs.ts";

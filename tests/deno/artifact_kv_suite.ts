@@ -1,7 +1,7 @@
 /** The contracts of stores on the real Deno KV; needs `--unstable-kv`, see artifact_kv_test.ts. */
 /// <reference lib="deno.unstable" />
 import { KvArtifactStore } from "../../src/artifact/store/kv_store.ts";
-import { KvThreadStore } from "../../src/session/history/thread_store.ts";
+import { KvThreadStore } from "../../src/session/history/kv_thread_store.ts";
 import { storeContract } from "../contract/artifact_store_suite.ts";
 import { threadStoreSuite } from "../contract/thread_store_suite.ts";
 
