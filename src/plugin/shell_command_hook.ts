@@ -66,6 +66,8 @@ const SHELL_HOOK = shape<ShellCommandHookOptions>({
  * fills in `%NAME%` unless the line holds a `"`. Deno needs `--allow-run` for the program or the shell; only the unscoped
  * permission lets the program's own children be killed too.
  *
+ * It has to lie where no agent may write: what an agent puts in its place answers for it, outside the sandbox.
+ *
  * The program does not outlive the script, however that ends: a second process, a shell, watches over it. On Windows, without
  * a shell, and on Deno without permission to run `sh`, there is none, and a program that runs when a signal or an uncaught
  * error ends the script runs on.
