@@ -118,11 +118,14 @@ function imageOf(part: unknown): JsonObject {
     if (type === "file" && typeof url === "string" && !/^data:(?!image\/)/i.test(url)) {
       return { type: "image", url };
     }
-    if (type === "image" && isJsonObject(source) && source["type"] === "data") {
-      const { mimeType, value } = source;
-      if (typeof mimeType === "string" && typeof value === "string") {
-        return { type: "image", url: `data:${mimeType};base64,${value}` };
-      }
+    // AG-UI before 1.0 has `binary` besides, and before 0.0.50 nothing else.
+    const [kind, data] = type === "binary"
+      ? [part["mimeType"], part["data"]]
+      : type === "image" && isJsonObject(source) && source["type"] === "data"
+      ? [source["mimeType"], source["value"]]
+      : [];
+    if (typeof kind === "string" && /^image\//i.test(kind) && typeof data === "string") {
+      return { type: "image", url: `data:${kind};base64,${data}` };
     }
   }
   throw badRequest("A message has texts and images, and nothing else.", "notAllowed");

@@ -48,6 +48,11 @@ test("a chat's message is its texts and images, and nothing is taken for another
       text: "See the image.",
       attachments: [{ type: "image", url: URL }],
     }],
+    ["AG-UI's form before 0.0.50", [{ type: "binary", mimeType: "image/png", data: "AAAA" }], {
+      text: "See the image.",
+      attachments: [{ type: "image", url: URL }],
+    }],
+    ["another file in it", [{ type: "binary", mimeType: "application/pdf", data: "AAAA" }], null],
     ["a kind that has a text too", [{ type: "reasoning", text: "hi" }], null],
     ["a text that is none", [{ type: "text", text: 7 }], null],
     ["no object", ["hi"], null],
