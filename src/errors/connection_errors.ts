@@ -126,7 +126,7 @@ export class ConnectionClosedError extends CodexError {
 
   /** The same error for whom another try can't help. */
   asFinal(): ConnectionClosedError {
-    return this.retryable ? changed(this, { retryable: false }) : this;
+    return changed(this, { retryable: false });
   }
 }
 

@@ -266,8 +266,7 @@ export class RuntimeCore implements ConnectionHandler {
 
   #live(): Connection {
     // It may be retried on a new client; here it would fail again.
-    if (this.#final instanceof ConnectionClosedError) throw this.#final.asFinal();
-    if (this.#final !== null) throw this.#final;
+    if (this.#final !== null) throw closedBecause(this.#final).asFinal();
     if (this.#connection !== null) return this.#connection;
     throw new ConnectionClosedError("No server is running.");
   }

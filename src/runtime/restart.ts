@@ -4,7 +4,7 @@
  * @module
  */
 import { delay, hostTimers, longInterval, type Timers } from "../async.ts";
-import { ConnectionClosedError } from "../errors/mod.ts";
+import { ConnectionClosedError, messageOf } from "../errors/mod.ts";
 import { defined } from "../json.ts";
 import { endOrphans, unrefTimer } from "../platform/mod.ts";
 import type { Connection } from "../rpc/mod.ts";
@@ -112,7 +112,9 @@ export class RestartLoop {
 export function closedBecause(error: unknown): ConnectionClosedError {
   return error instanceof ConnectionClosedError
     ? error
-    : new ConnectionClosedError("codex could not be started.", { cause: error });
+    : new ConnectionClosedError(`codex could not be started: ${messageOf(error)}`, {
+      cause: error,
+    });
 }
 
 // Noticing a server that neither speaks nor closes: a half-open socket, a stopped process.

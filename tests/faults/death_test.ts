@@ -153,6 +153,44 @@ for (const dialect of DIALECTS) {
   });
 }
 
+for (const restart of ["never", "onCrash"] as const) {
+  test(`whoever asks when no codex follows is told that another try is of no use: ${restart}`, async () => {
+    await using directory = await tempDir();
+    await counting(`asked too late: ${restart}`, async (figures) => {
+      const servers: FakeServer[] = [];
+      const hangs = { methods: { initialize: () => NO_ANSWER } };
+      const client = await Client.connect({
+        transport: {
+          type: "custom",
+          open: fakeTransport((end) => {
+            const options = servers.length === 0 ? { onTurn: () => {} } : hangs;
+            servers.push(new FakeServer(end, options));
+          }),
+        },
+        restart: restart === "never"
+          ? { type: restart }
+          : { type: restart, baseDelayMs: 1, maxRestarts: 1 },
+        requestTimeoutMs: 300,
+      });
+      const session = await client.startSession({ cwd: directory.path });
+      const waiting = [session.ask("one", { timeoutMs: 60_000 }), session.ask("two")];
+      await servers[0]!.waitForMethod("turn/start");
+      figures.faults++;
+      servers[0]!.crash(KILLED);
+      for (const each of waiting) {
+        const error = await figures.watch(each) as ConnectionClosedError;
+        assert.ok(error instanceof ConnectionClosedError && error.retryable, String(error));
+      }
+      for (const late of [session.ask("three"), session.compact(), client.models()]) {
+        const error = await figures.watch<unknown>(late) as ConnectionClosedError;
+        assert.ok(error instanceof ConnectionClosedError && !error.retryable, String(error));
+        if (restart === "onCrash") assert.match(error.message, /No answer to initialize/);
+      }
+      await client.shutdown();
+    });
+  });
+}
+
 test("a codex that comes back with a wider sandbox is not used", async () => {
   await using directory = await tempDir();
   await counting("wider after a restart", async (figures) => {

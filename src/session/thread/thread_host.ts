@@ -2,7 +2,7 @@
  * What a session offers to what happens on its thread beside its prompts.
  * @module
  */
-import { UnsupportedError } from "../../errors/mod.ts";
+import { ConnectionClosedError, UnsupportedError } from "../../errors/mod.ts";
 import { type Feature, featureSince, supports } from "../../protocol/mod.ts";
 import type { JsonObject } from "../../json.ts";
 import type { EffectivePolicy } from "../../permissions/mod.ts";
@@ -145,7 +145,10 @@ export class TurnQueue<Owner = unknown> {
    * signal's reason. `first`: before all who wait.
    */
   acquire(owner: Owner, signal?: AbortSignal, first = false): Promise<() => void> {
-    if (this.#closed !== null) return Promise.reject(this.#closed);
+    const closed = this.#closed;
+    // Whoever was in line may try again on a new client; here it would fail again.
+    if (closed instanceof ConnectionClosedError) return Promise.reject(closed.asFinal());
+    if (closed !== null) return Promise.reject(closed);
     if (signal?.aborted) return Promise.reject(signal.reason);
     const left = this.#hold();
     if (!this.#taken) return Promise.resolve(this.#give(owner, left));
