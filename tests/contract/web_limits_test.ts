@@ -242,6 +242,28 @@ test("who names the chat of somebody else, or asks twice, hides no turn of it fr
   });
 });
 
+test("a message that came twice and began nothing is refused, not answered with nothing", () => {
+  const store = new MemorySessionStore();
+  const [begun, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const put = store.put.bind(store);
+  store.put = async (session) => {
+    if (session.revision === 1) return await put(session);
+    begun.resolve();
+    return await gate.promise.then(() => false);
+  };
+  const asked = { id: "m", role: "user", parts: [{ type: "text", text: "go" }] };
+  return inWorld({ bridge: { store } }, async (world) => {
+    const ask = () => world.call("ann", "POST /chat", { id: "c", messages: [asked] });
+    const first = ask();
+    await begun.promise;
+    const second = ask();
+    for (let turns = 0; turns < 20; turns++) await new Promise((next) => setTimeout(next, 0));
+    gate.resolve();
+    const answers = await Promise.all([first, second]);
+    assert.deepEqual(answers.map(({ body }) => body.code), ["sessionMoved", "turnRunning"]);
+  });
+});
+
 test("a question of a new chat that is refused leaves no session behind", () =>
   inWorld({ server: { onTurn: endless } }, async (world) => {
     const text = { type: "text", text: "See it." };

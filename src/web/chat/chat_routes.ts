@@ -101,10 +101,12 @@ export class ChatRoutes {
       const isRunning = error instanceof WebError && error.reason === "turnRunning";
       if (!isSame || !isRunning) throw error;
       await before;
-      return null;
+      // A browser sends its message again when the connection broke: it is told what runs.
+      const resumed = await this.#resume(tenant, sessionId, again);
+      if (resumed.body === null) throw error;
+      return resumed;
     });
-    // A browser sends its message again when the connection broke: it is told what runs.
-    if (told === null) return await this.#resume(tenant, sessionId, again);
+    if (told instanceof Response) return told;
     const { subscription, threadId, turnId } = told;
     const isRun = runId !== null;
     const stream = toldTurn({
