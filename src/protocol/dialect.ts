@@ -15,6 +15,7 @@ export type Feature =
   | "formsAreTheirOwn"
   | "commandsOutliveTurns"
   | "scriptsKeepTurns"
+  | "scriptsOutliveStops"
   | "readProfiles"
   | "remoteImages"
   | "audioInput"
@@ -83,10 +84,15 @@ const FEATURES: Record<Feature, { since?: string; until?: string }> = {
   /** An interrupted turn leaves its command running. */
   commandsOutliveTurns: { since: "0.105.0" },
   /**
-   * A script of a model that calls tools in code goes on with the next turn, in the sandbox of its own one. From 0.145 to
-   * 0.155.1 it has that of the turn that is active; 0.156 to 0.159 not tried.
+   * A script of a model that calls tools in code goes on with the next turn, in the sandbox and under the id of its own one.
+   * Up to 0.155.1 it has those of the turn that is active.
    */
   scriptsKeepTurns: { since: "0.156.0" },
+  /**
+   * So does one of an interrupted turn; 0.163 ends these. First models to have it are those of 0.144. 0.128 and 0.130 have such
+   * scripts behind a switch, and close no thread that they could end with.
+   */
+  scriptsOutliveStops: { since: "0.140.0", until: "0.163.0" },
   /** Takes a permission profile in `thread/start`'s `config`: commands can be kept from reading the whole disk. */
   readProfiles: { since: "0.125.0" },
   /** Takes `audio` in a prompt. 0.140 does not. */

@@ -137,8 +137,11 @@ export class SessionSettings {
   readonly kept: Set<string> = new Set();
   /** What agents keep of the turns that have started them, as JSON. */
   readonly agents: Set<string>;
-  /** Ends all that the thread's turns have left, or throws what is given. Set by who has the connection. */
-  declare renew: (refusal: () => Error) => Promise<void>;
+  /**
+   * Ends all that the thread's turns have left, or throws what is given; without that, what a stopped one may have left. Set by
+   * who has the connection.
+   */
+  declare renew: (refusal?: () => Error) => Promise<void>;
   readonly #core: RuntimeCore;
   readonly #parts: LastingParts;
   /** Whether it began with a plan: the approvals that were given for that stay, and may be asked nothing later. */

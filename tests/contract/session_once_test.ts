@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { AsyncLocalStorage } from "node:async_hooks";
 import {
+  BudgetExceededError,
   MessageTooLargeError,
   RequestTimeoutError,
   SessionClosedError,
@@ -12,12 +13,14 @@ import {
 import type { HookContext } from "../../src/plugin/types.ts";
 import type { SessionEvent } from "../../src/session/events/session_event.ts";
 import type { TurnEvent } from "../../src/session/turn/turn_event.ts";
+import type { ThreadItem } from "../../src/thread_item.ts";
 import type { TransportFactory } from "../../src/transport/transport.ts";
 import {
   FakeRpcError,
   FakeServer,
   fakeTransport,
   type FakeTurn,
+  type Message,
   recordedResult,
 } from "../_fake_server.ts";
 import { test } from "../_harness.ts";
@@ -454,6 +457,102 @@ test("a command that a stopped turn begins after its end is ended, one of anothe
     const { params } = await server().waitForMethod(cleaned);
     assert.deepEqual(params, { threadId: session.threadId });
   });
+});
+
+test("what a script of an earlier turn does is the active turn's, and the end of its commands is nobody's", async () => {
+  const onTurn = (turn: FakeTurn) => turn.prompt === "wait" ? hangs(turn) : answers(turn);
+  const methods = { "thread/backgroundTerminals/clean": () => ({}) };
+  await onFake({ server: { onTurn, methods } }, async ({ session, server }) => {
+    const { turnId } = await session.ask("one");
+    const { threadId } = session;
+    const item = { type: "commandExecution", command: "x", aggregatedOutput: "" };
+    const began = (id: string) =>
+      server().notify("item/started", {
+        threadId,
+        turnId,
+        item: { ...item, id, status: "inProgress" },
+      });
+    const ended = (id: string) =>
+      server().notify("item/completed", {
+        threadId,
+        turnId,
+        item: { ...item, id, status: "completed", exitCode: 0 },
+      });
+    // Nothing is active: it is nobody's.
+    began("between");
+    const late: SessionEvent[] = [];
+    const told = (async () => {
+      for await (const event of session.events()) late.push(event);
+    })();
+    const limits = { toolCalls: 2 };
+    const events: TurnEvent[] = [];
+    const stream = await session.askStream("wait", { limits, onEvent: (e) => events.push(e) });
+    ended("between");
+    began("exec-1");
+    ended("exec-1");
+    began("exec-2");
+    const delta = { threadId, turnId, itemId: "exec-2", delta: "out" };
+    server().notify("item/commandExecution/outputDelta", delta);
+    // Of the turn that is over there is no news.
+    server().notify("turn/diff/updated", { threadId, turnId, diff: "no" });
+    began("exec-3");
+    const error = await rejection(stream.finish());
+    assert.ok(error instanceof BudgetExceededError, `${error}`);
+    const commands = (items: readonly ThreadItem[]) =>
+      items.filter(({ type }) => type === "commandExecution").map(({ id }) => id);
+    assert.deepEqual(commands(error.partial.items), ["exec-1", "exec-2", "exec-3"]);
+    assert.ok(events.some((event) => event.type === "commandOutputDelta" && event.delta === "out"));
+    assert.ok(events.every(({ turnId }) => turnId === stream.turnId));
+    assert.ok(!events.some(({ type }) => type === "diffUpdated"));
+    await session.close();
+    await told;
+    const finished = late.filter((event) => event.type === "commandFinished");
+    assert.deepEqual(finished.map(({ item }) => item.id), ["between"]);
+  });
+});
+
+test("a thread on which a turn was stopped is closed and resumed before the next one where codex lets scripts go on", async () => {
+  for (const version of ["0.139.0", "0.140.0", "0.162.1", "0.163.0"]) {
+    const leaves = version === "0.140.0" || version === "0.162.1";
+    for (const ephemeral of [false, true]) {
+      const initialize = ({ clientInfo }: Message) => {
+        const hello = recordedResult("0.169", "basic", "initialize");
+        return { ...hello, userAgent: `${clientInfo.name}/${version} (x)` };
+      };
+      const onTurn = (turn: FakeTurn) => turn.prompt === "stop" ? hangs(turn) : answers(turn);
+      const methods = { initialize, "thread/backgroundTerminals/clean": () => ({}) };
+      const options = { server: { onTurn, methods }, session: { ephemeral } };
+      await onFake(options, async ({ session, server }) => {
+        const ask = async () => {
+          const before = server().received.length;
+          const events: TurnEvent[] = [];
+          await session.ask("x", { onEvent: (event) => events.push(event) });
+          const sent = server().received.slice(before).map(({ method }) => method)
+            .filter((method) => /^(?:turn.start|thread.(?:unsubscribe|resume))$/.test(method));
+          return [...sent, ...events.filter(({ type }) => type === "warning")].map((one) =>
+            typeof one === "string" ? one : "warning"
+          );
+        };
+        const stop = async (id: string) => {
+          const stream = await session.askStream("stop");
+          const item = { type: "commandExecution", id, command: "x", status: "inProgress" };
+          const { turnId } = stream;
+          server().notify("item/started", { threadId: session.threadId, turnId, item });
+          await stream.interrupt();
+          await assert.rejects(stream.finish(), TurnInterruptedError);
+        };
+        assert.deepEqual(await ask(), ["turn/start"]);
+        await stop("exec-1");
+        const renewed = ["thread/unsubscribe", "thread/resume", "turn/start"];
+        const scripted = ephemeral ? ["turn/start", "warning"] : renewed;
+        assert.deepEqual(await ask(), leaves ? scripted : ["turn/start"]);
+        assert.deepEqual(await ask(), ["turn/start"]);
+        // Without a script there is nothing to tell.
+        await stop("call_1");
+        assert.deepEqual(await ask(), leaves && !ephemeral ? renewed : ["turn/start"]);
+      });
+    }
+  }
 });
 
 test("no tool of this process runs for a call that comes after the end of its turn", async () => {

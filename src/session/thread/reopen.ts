@@ -5,13 +5,16 @@
  */
 import { PolicyMismatchError, SessionClosedError } from "../../errors/mod.ts";
 import { type JsonValue, stringOf } from "../../json.ts";
-import { isRefusal } from "../../protocol/mod.ts";
+import { isRefusal, supports } from "../../protocol/mod.ts";
 import { isAttached } from "../../runtime/mod.ts";
 import { rememberTools } from "../mcp/begun_with.ts";
 import { resumeWithoutGoal, stopLeft } from "../turn/resume_turns.ts";
 import { isConnectionLoss } from "../turn/thread_stop.ts";
 import type { ConnectedSession, ThreadConnection } from "./thread_connection.ts";
 import { whenClosed } from "./when_closed.ts";
+
+const LEFT_SCRIPTS =
+  "A script of a turn that was stopped may go on with this one: it ends with its thread, and no server resumes an ephemeral one.";
 
 /** Starts or resumes the thread with the session's settings. */
 async function attach(
@@ -78,17 +81,25 @@ export async function resumeThread(
 
 /**
  * Ends all that the turns of the thread have left in codex, which nothing else does: the thread is closed and resumed (codex
- * does so with one that nobody else has open). Throws `refusal` where that can't be.
+ * does so with one that nobody else has open). Throws `refusal` where that can't be. Without one it is about what a stopped turn
+ * may have left, where codex does not end that.
  */
 export async function renew(
   connection: ThreadConnection,
   session: ConnectedSession,
-  refusal: () => Error,
+  refusal?: () => Error,
 ): Promise<void> {
-  const { settings: { profile }, turns, used } = session;
+  const { parts: { core }, settings: { profile }, turns, used } = session;
   // Whoever ends the session leaves the thread to others.
-  if (turns.asked === 0 && !used || !session.isOpen) return;
-  if (profile.ephemeral) throw refusal();
+  if (turns.asked === 0 && !used || turns.active !== null || !session.isOpen) return;
+  turns.wasStopped = false;
+  if (!refusal && !supports(core.server.version, "scriptsOutliveStops")) return;
+  if (profile.ephemeral) {
+    if (refusal) throw refusal();
+    // Codex begins the ids of what scripts do so.
+    if (turns.last?.items.all().some(({ id }) => id.startsWith("exec-"))) turns.warn(LEFT_SCRIPTS);
+    return;
+  }
   const renewed = closeAndResume(connection, session);
   connection.reopened = renewed.catch(() => {});
   await renewed;
@@ -170,7 +181,7 @@ export async function restoreThread(
   // Another server has nothing of what the last one was given.
   if (!isAttached(parts.core.config)) {
     [kept, agents].forEach((each) => each.clear());
-    turns.leftCommands = false;
+    turns.leftCommands = turns.wasStopped = false;
   }
   const unused = !session.isUsed;
   try {

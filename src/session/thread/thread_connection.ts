@@ -48,11 +48,7 @@ export interface ConnectedSession {
 }
 
 /** What the server says when it has closed a thread. */
-const CLOSED: ReadonlySet<string> = new Set([
-  "thread/closed",
-  "thread/archived",
-  "thread/deleted",
-]);
+const CLOSED = /^thread\/(closed|archived|deleted)$/;
 
 /** One session's thread on its server. */
 export class ThreadConnection {
@@ -88,10 +84,11 @@ export class ThreadConnection {
   }
 
   /**
-   * Resumes the thread if somebody had the server close it, or tell nothing more of it. What is archived or deleted
-   * stays so: whatever is asked of it next is refused.
+   * Resumes the thread if somebody had the server close it, or tell nothing more of it, and where a stopped turn may have left
+   * scripts. What is archived or deleted stays so: whatever is asked of it next is refused.
    */
   async resumeIfClosed(signal: AbortSignal): Promise<void> {
+    if (this.#session.turns.wasStopped) await this.#session.settings.renew();
     if (!this.isClosed) return;
     // Whoever gives up leaves it to the next in line.
     this.#resuming ??= this.#session.openAnew(false).finally(() => this.#resuming = null);
@@ -125,13 +122,11 @@ export class ThreadConnection {
     const { method, params } = message;
     const { item } = params;
     const turnId = stringOf(params, "turnId");
-    const turn = turns.get(turnId);
-    const late = turn === undefined ? lateCommand(this.threadId, method, params) : null;
-    const over = turn?.outcome ?? turns.last;
     // Before the turn hears of its end, so that its caller is told.
     const doubt = method === "turn/completed" ? settings.unconfirmed() : null;
     if (doubt) turns.warn(doubt);
-    turns.notification(message);
+    const turn = turns.notification(message);
+    const late = turn ? null : lateCommand(this.threadId, method, params);
     if (method === "turn/completed") {
       portable?.touch(completedTurn(params));
       // Whoever has the thread stores it when that is over; a goal takes many turns.
@@ -140,23 +135,23 @@ export class ThreadConnection {
     // Codex writes down as well how a command ended after its turn.
     if (method === "thread/name/updated" || late !== null) portable?.touch();
     if (method === "thread/settings/updated") this.#settingsUpdated(params);
-    if (CLOSED.has(method)) this.isClosed = true;
+    if (CLOSED.test(method)) this.isClosed = true;
     if (method === "turn/started") this.hadTurn = true;
     const failed = failedMcpServer(method, params);
     if (failed) turns.warn(failed);
     if (late !== null) events.push(late);
     events.notification(this.threadId, method, params);
     foreign.notification(method, params);
-    if (method === "item/started" && isJsonObject(item)) {
+    if (!isJsonObject(item)) return;
+    if (method === "item/started") {
       gate.itemStarted(item, this.threadId);
-      // A script of a model that calls tools in code may begin a command when its turn was stopped (0.145 to 0.160).
-      if (over?.turnId === turnId && over.status && over.status !== "completed") {
+      // A script of a model that calls tools in code may begin a command when its turn was stopped (0.140 to 0.162).
+      const over = turn?.outcome ?? turns.last;
+      if (over?.turnId === turnId && over.status === "interrupted") {
         endCommands(core, this.threadId, STATUS_MS);
       }
     }
-    if (method === "item/completed" && isJsonObject(item)) {
-      gate.itemCompleted(item, this.threadId, turnId);
-    }
+    if (method === "item/completed") gate.itemCompleted(item, this.threadId, turnId);
   }
 
   /** The server tells what the thread may do now: it must not be more than the turn was sent with. */

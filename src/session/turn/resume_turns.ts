@@ -1,9 +1,9 @@
 /**
  * What becomes of a thread's turns when the connection to a server that works on was lost and made anew. What the server can't
- * tell of is over for its caller, so it is stopped there. Loaded when a connection is lost.
+ * tell of is over for its caller, so it is stopped there. Loaded when a connection is lost, or a goal is paused.
  * @module
  */
-import { ConnectionClosedError } from "../../errors/mod.ts";
+import { ConnectionClosedError, RpcError } from "../../errors/mod.ts";
 import {
   asList,
   type JsonObject,
@@ -17,6 +17,8 @@ import type { RuntimeCore } from "../../runtime/mod.ts";
 import { CALL_MS, endCommands, STATUS_MS, type ThreadStatus, threadStatus } from "./stop_turn.ts";
 import { whenClosed } from "../thread/when_closed.ts";
 import type { Turn } from "./turn.ts";
+
+const PAUSE_MS = 5_000;
 
 /** The thread, and what has to be done with it. */
 export interface ThreadOfTurns {
@@ -167,6 +169,51 @@ export async function stopLeft(
 ): Promise<void> {
   const unnamed = rest.inDoubt && gone ? "" : null;
   if (left !== null || unnamed !== null) await stopUnheard(core, threadId, left ?? unnamed!);
+}
+
+/** Whether a turn that could not be stopped is over all the same. */
+export async function isOver(
+  host: ThreadOfTurns & { resumeThread(): Promise<void> },
+  turn: Turn,
+): Promise<boolean> {
+  const { core, threadId } = host;
+  let status = await threadStatus(core, threadId, STATUS_MS);
+  if (status === "active") {
+    await host.resumeThread();
+    status = await threadStatus(core, threadId, STATUS_MS);
+  }
+  if (turn.phase === "released") return true;
+  // Servers without a status leave interrupts unanswered that find nothing to interrupt; a thread that can't be read
+  // works on nothing.
+  return status !== "active" && status !== "unanswered";
+}
+
+/** Stops the turns of a thread on which the server works on nothing. */
+export async function stopIdle(
+  { core, threadId }: ThreadOfTurns,
+  all: () => Turn[],
+): Promise<void> {
+  const left = all();
+  if (left.length === 0 || await threadStatus(core, threadId, STATUS_MS) !== "idle") return;
+  await Promise.all(left.map((turn) => turn.stop()));
+}
+
+/**
+ * Pauses the goal; `false` when the server did not confirm it. One that is started anew goes on with the goal, and is told
+ * then. Never rejects.
+ */
+export async function pauseGoal(
+  host: { readonly core: RuntimeCore; readonly threadId: string },
+): Promise<boolean> {
+  const { core } = host;
+  for (;;) {
+    const params = { threadId: host.threadId, status: "paused" };
+    const error = await core.call("thread/goal/set", params, { timeoutMs: PAUSE_MS })
+      .then(() => null, (error) => error);
+    if (error instanceof ConnectionClosedError && error.retryable) continue;
+    // What is refused is no goal.
+    return error === null || error instanceof RpcError || core.state === "closed";
+  }
 }
 
 /** The goal is over for whoever started it: the new server must not go on with it, nor whoever takes the thread up later. */

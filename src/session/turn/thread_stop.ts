@@ -6,7 +6,7 @@
  * @module
  */
 import { abortable, delay, longTimeout, within } from "../../async.ts";
-import { ConnectionClosedError, RpcError, TurnTimeoutError } from "../../errors/mod.ts";
+import { ConnectionClosedError, TurnTimeoutError } from "../../errors/mod.ts";
 import type { JsonObject } from "../../json.ts";
 import { isRefusal } from "../../protocol/mod.ts";
 import { isAttached, type RuntimeCore } from "../../runtime/mod.ts";
@@ -20,6 +20,9 @@ import {
 import { LEAVING_MS, whenClosed } from "../thread/when_closed.ts";
 import type { Turn } from "./turn.ts";
 
+/** What few threads need. */
+const rarely = () => import("./resume_turns.ts");
+
 /** How often a turn that could not be stopped is asked about while somebody waits for its end. */
 const STUCK_CHECK_MS = 1_000;
 /** How long stopping everything looks for turns that begin meanwhile. */
@@ -31,7 +34,6 @@ const BEGIN_ROUND_MS = 300;
 /** How often a thread that is released is stopped again, because somebody starts turns meanwhile. */
 const LEAVE_ROUNDS = 3;
 const UNSUBSCRIBE_MS = 5_000;
-const PAUSE_MS = 5_000;
 
 /** The thread, and what has to be done with it. */
 export interface RestingThread {
@@ -223,7 +225,7 @@ export class ThreadStop {
   async resume(error: ConnectionClosedError): Promise<void> {
     const { inDoubt } = this;
     if (this.#turns.all().length === 0 && !inDoubt) return;
-    const { resumeTurns } = await import("./resume_turns.ts");
+    const { resumeTurns } = await rarely();
     await resumeTurns({
       host: this.#host,
       all: () => this.#turns.all(),
@@ -237,7 +239,7 @@ export class ThreadStop {
   async repair(): Promise<void> {
     const turns = this.#turns.all();
     if (turns.length === 0) return;
-    const { repairTurn } = await import("./resume_turns.ts");
+    const { repairTurn } = await rarely();
     // What is lost with the connection is resumed with the next one.
     for (const turn of turns) await repairTurn(this.#host, turn, true).catch(() => {});
   }
@@ -260,24 +262,14 @@ export class ThreadStop {
    */
   async reopened(): Promise<void> {
     await this.repair();
-    const { core, threadId } = this.#host;
-    const left = this.#turns.all();
-    if (left.length === 0 || await threadStatus(core, threadId, STATUS_MS) !== "idle") return;
-    await Promise.all(left.map((turn) => turn.stop()));
+    const { stopIdle } = await rarely();
+    await stopIdle(this.#host, () => this.#turns.all());
   }
 
   /** Whether a turn that could not be stopped is over all the same. */
   async isOver(turn: Turn): Promise<boolean> {
-    const { core, threadId } = this.#host;
-    let status = await threadStatus(core, threadId, STATUS_MS);
-    if (status === "active") {
-      await this.#host.resumeThread();
-      status = await threadStatus(core, threadId, STATUS_MS);
-    }
-    if (turn.phase === "released") return true;
-    // Servers without a status leave interrupts unanswered that find nothing to interrupt; a thread that can't be read
-    // works on nothing.
-    return status !== "active" && status !== "unanswered";
+    const { isOver } = await rarely();
+    return await isOver(this.#host, turn);
   }
 
   /** Whether there was something to archive: then the server has ended all that worked on it. */
@@ -307,17 +299,9 @@ export class ThreadStop {
     );
   }
 
-  /** `false` when the server did not confirm it. One that is started anew goes on with the goal, and is told then. */
   async #pauseGoal(): Promise<boolean> {
-    const { core } = this.#host;
-    for (;;) {
-      const params = { threadId: this.#host.threadId, status: "paused" };
-      const error = await core.call("thread/goal/set", params, { timeoutMs: PAUSE_MS })
-        .then(() => null, (error) => error);
-      if (isConnectionLoss(error)) continue;
-      // What is refused is no goal.
-      return error === null || error instanceof RpcError || core.state === "closed";
-    }
+    const { pauseGoal } = await rarely();
+    return await pauseGoal(this.#host);
   }
 
   /** What the server works on, when that has to be asked; `resumes`: resumes the thread when it can't be told. */

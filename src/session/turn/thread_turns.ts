@@ -73,6 +73,8 @@ export class ThreadTurns {
   #last: TurnOutcome | null = null;
   /** Whether commands of turns go on, since somebody has looked. What 0.104 interrupts takes them with it. */
   leftCommands = false;
+  /** Whether a turn was stopped since somebody has looked: codex may let its scripts go on. */
+  wasStopped = false;
   #staleError: JsonValue | undefined;
   /** How many turns this client has asked for. */
   asked = 0;
@@ -155,35 +157,31 @@ export class ThreadTurns {
   }
 
   /** The turn that takes the texts of an item. */
-  taker({ turnId, method }: DeltaHead): Turn | null {
+  taker({ turnId, method, itemId }: DeltaHead): Turn | null {
     this.#unheard.flush();
-    return this.#find(turnId, method);
+    return this.#find(turnId, method, itemId);
   }
 
-  /** Takes any other message of the thread. */
-  notification(message: RpcNotification): void {
+  /** Takes any other message of the thread; gives the turn that it is about. */
+  notification(message: RpcNotification): Turn | null {
     const { method, params } = message;
     const turnId = turnIdOf(params);
-    if (this.#unheard.keeps(message, this.#past.has(turnId ?? "") ? null : turnId)) return;
-    const turn = turnId === null ? this.active : this.#find(turnId, method);
-    const before = method === "thread/tokenUsage/updated" ? this.#count(turn, params) : null;
+    const isPast = this.#past.has(turnId ?? "");
+    if (this.#unheard.keeps(message, isPast ? null : turnId)) return this.get(turnId) ?? null;
+    const itemId = stringOf(params, "item", "id") ?? stringOf(params, "itemId");
+    const turn = turnId === null ? this.active : this.#find(turnId, method, itemId);
+    const counts = method === "thread/tokenUsage/updated";
+    const before = counts ? this.#usage.count(params, turn, this.#host.core.server.version) : null;
     if (turn === null) {
       if (turnId === null && this.#pending !== null) this.#early.push({ method, params });
     } else if (before !== "before") {
       if (before !== null) turn.outcome.countFrom(before);
       this.#apply(turn, turnId, method, params);
     }
-    if (!method.startsWith("thread/goal/")) return;
-    this.goalActive = stringOf(params, "goal", "status") === "active";
-  }
-
-  #count(turn: Turn | null, params: JsonObject): ReturnType<ThreadUsage["take"]> {
-    const known = this.#usage.total;
-    const tokenUsage = objectOf(params, "tokenUsage");
-    if (tokenUsage === null) return known;
-    const repeats = supports(this.#host.core.server.version, "repeatsTokenCounts");
-    const about = turn === null ? null : { id: turn, items: turn.outcome.items.all() };
-    return this.#usage.take(tokenUsage, about, repeats) ?? known;
+    if (method.startsWith("thread/goal/")) {
+      this.goalActive = stringOf(params, "goal", "status") === "active";
+    }
+    return turn;
   }
 
   /** Warns the listeners of the active turn; of the next one where there is none. */
@@ -282,17 +280,13 @@ export class ThreadTurns {
     this.#pending = null;
     this.#asked = run;
     this.rest.inDoubt = false;
-    this.#own(run, turn);
+    this.rest.limit(turn, Infinity);
+    run.identify(turn);
     for (const message of this.#warnings.splice(0)) {
       run.emit?.({ type: "warning", threadId: this.threadId, turnId, message });
     }
     for (const { method, params } of early) turn.notification(method, params);
     this.#settleProvisional();
-  }
-
-  #own(run: TurnRun, turn: Turn): void {
-    this.rest.limit(turn, Infinity);
-    run.identify(turn);
   }
 
   /** The server did not start a turn. */
@@ -333,13 +327,13 @@ export class ThreadTurns {
   }
 
   /** The turn that a message with this id is about; one that begins with it, if it may. */
-  #find(turnId: string, method: string): Turn | null {
-    const known = this.#turns.get(turnId);
-    if (known === undefined) return begins(method) ? this.#begin(turnId, method) : null;
+  #find(turnId: string, method: string, itemId: string | null): Turn | null {
+    const known = this.#turns.get(turnId) ?? this.#turns.get(turnId + itemId);
+    if (known === undefined) return begins(method) ? this.#begin(turnId, method, itemId) : null;
     // What went under the name of a turn that has ended works on by itself: a prompt that came too late for it (0.104).
     if (known.turnId === turnId || known.outcome.status === null || !works(method)) return known;
     this.#turns.delete(turnId);
-    return this.#begin(turnId, method);
+    return this.#begin(turnId, method, itemId);
   }
 
   #know(turnId: string, turn: Turn): void {
@@ -348,10 +342,16 @@ export class ThreadTurns {
   }
 
   /** A turn that is heard of for the first time. */
-  #begin(turnId: string, method = ""): Turn | null {
+  #begin(turnId: string, method = "", itemId: string | null = null): Turn | null {
     // Nothing ends what begins after the end of the connection: its last messages may be read after that.
-    if (this.#past.has(turnId) || this.#closed || this.#host.core.state === "closed") return null;
+    if (this.#closed || this.#host.core.state === "closed") return null;
     const active = this.active;
+    if (this.#past.has(turnId)) {
+      if (active === null || method !== "item/started") return null;
+      // What a script does that a turn has left is the next one's: codex tells it under the id of the one that is over.
+      this.#know(turnId + itemId, active);
+      return active;
+    }
     if (active !== null && active.phase !== "identified" && method === "turn/started") {
       this.#know(turnId, active);
       this.promised.began(turnId);
@@ -361,11 +361,10 @@ export class ThreadTurns {
     // Another turn begins before the prompt's own: the prompt may have become part of it.
     const asked = this.#asked;
     if (asked?.mayJoin && active !== null && active === asked.turn) this.#steered = asked;
-    const provisional = this.#pending !== null;
+    const turn = new Turn(this.#turnHost, turnId, this.#usage.total, this.#pending !== null);
     this.promised.began(turnId);
-    const turn = new Turn(this.#turnHost, turnId, this.#usage.total, provisional);
     this.#know(turnId, turn);
-    if (!provisional) this.#adopt(turn);
+    if (!turn.provisional) this.#adopt(turn);
     return turn;
   }
 
@@ -382,7 +381,8 @@ export class ThreadTurns {
     if (turn.phase === "released" && turn.outcome.started) {
       this.#last = turn.outcome;
       const { status, items } = turn.outcome;
-      this.leftCommands ||= status !== "interrupted" && items.open("commandExecution");
+      if (status === "interrupted") this.wasStopped = true;
+      else this.leftCommands ||= items.open("commandExecution");
     }
     this.#staleError = turn.endFound ? turn.outcome.finalError : undefined;
     const steered = this.#steered;
@@ -440,7 +440,8 @@ export class ThreadTurns {
     const empty = steered.turn!;
     empty.owner = null;
     empty.release();
-    this.#own(steered, turn);
+    this.rest.limit(turn, Infinity);
+    steered.identify(turn);
   }
 
   #all(): Turn[] {

@@ -2,7 +2,8 @@
  * Tokens of a turn and of its thread, out of the server's running counts; and the limits of a run.
  * @module
  */
-import { isJsonObject, type JsonObject, type JsonValue, numberOf } from "../../json.ts";
+import { isJsonObject, type JsonObject, type JsonValue, numberOf, objectOf } from "../../json.ts";
+import { supports } from "../../protocol/mod.ts";
 import type { ContextUsage, TokenCount, TokenUsage, UsageCount } from "./turn_result.ts";
 import type { ExceededLimit } from "../../errors/mod.ts";
 import type { RunLimits } from "../profile.ts";
@@ -123,6 +124,19 @@ export class ThreadUsage {
     const compacts = turn.items.some(({ type }) => type === "contextCompaction");
     if (compacts) this.#held = { turn: turn.id, total, last };
     return compacts || repeats ? "before" : null;
+  }
+
+  /** The same for the message that tells it; what the thread had used so far, where nothing new turns out. */
+  count(
+    params: JsonObject,
+    turn: { outcome: { items: { all(): readonly { type: string }[] } } } | null,
+    version: string | null,
+  ): TokenCount | "before" | null {
+    const known = this.total;
+    const tokenUsage = objectOf(params, "tokenUsage");
+    if (tokenUsage === null) return known;
+    const about = turn && { id: turn, items: turn.outcome.items.all() };
+    return this.take(tokenUsage, about, supports(version, "repeatsTokenCounts")) ?? known;
   }
 }
 
