@@ -296,7 +296,7 @@ export class SessionThread {
         return thread().isUsed;
       },
       get busy() {
-        return thread().#isBusy;
+        return thread().#isBusy && !(turns.active?.isStopping && thread().queue.length < 2);
       },
       get agents() {
         return thread().gate.agents;

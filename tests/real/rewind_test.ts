@@ -156,7 +156,20 @@ test("rewind() is refused while a turn runs, and where there is nothing to go by
     await session.rewind({ before: turnId });
     assert.deepEqual(readdirSync(cwd), []);
 
-    // So is it while an agent works that a turn has left behind, and it has no end of its own.
+    // One that its caller has just given up is waited for.
+    const given = new AbortController();
+    let cut = "";
+    const hang = () => {
+      queueMicrotask(() => given.abort());
+      return [script.hang()];
+    };
+    await rejection(session.ask(world.prompt(hang), {
+      signal: given.signal,
+      onEvent: (event) => event.type === "turnStarted" && (cut = event.turnId),
+    }));
+    assert.deepEqual((await session.rewind({ before: cut })).turns, [cut]);
+
+    // It is refused while an agent works that a turn has left behind, and it has no end of its own.
     const message = world.prompt([[script.exec("sleep 1000")], "x"], "child");
     const spawn = script.toolCall("spawn_agent", { message }, { namespace: "multi_agent_v1" });
     const parent = await session.ask(world.prompt([[spawn], "started"]));

@@ -81,7 +81,7 @@ export interface ThreadHost {
   goalLost(): void;
   /** What is recorded before its turns, or `null`. */
   readonly checkpoints: Checkpoints | null;
-  /** Whether a turn is active on the thread, or anybody waits for it. */
+  /** Whether a turn is active on the thread that nobody has stopped, or anybody waits for it. */
   readonly busy: boolean;
   /** The threads of the agents that the session's agent has started. */
   readonly agents: readonly AgentThread[];
