@@ -141,18 +141,26 @@ async function ask(config: RuntimeConfig, problems: DiagnosedProblem[]): Promise
     found.userAgent = redactText(userAgent);
     found.home = codexHome ?? null;
     const call = config.signal === undefined ? {} : { signal: config.signal };
-    try {
-      found.rulesFiles = await abortable(readRulesFiles(core, null), config.signal);
-    } catch (error) {
-      config.signal?.throwIfAborted();
-      problems.push(problemOf(error));
-    }
-    try {
-      found.login = loginOf(await core.call("account/read", { refreshToken: false }, call));
-    } catch (error) {
-      config.signal?.throwIfAborted();
-      problems.push(problemOf(error));
-    }
+    const tell = async (asked: Promise<unknown>) => {
+      try {
+        await asked;
+      } catch (error) {
+        config.signal?.throwIfAborted();
+        problems.push(problemOf(error));
+      }
+    };
+    await tell(
+      abortable(readRulesFiles(core, null), config.signal).then((files) =>
+        found.rulesFiles = files
+      ),
+    );
+    await tell(
+      core.call("account/read", { refreshToken: false }, call).then((account) =>
+        found.login = loginOf(account)
+      ),
+    );
+    // A codex whose configuration is broken starts, and then refuses each session.
+    await tell(core.call("config/read", { includeLayers: false }, call));
     try {
       await core.call(NO_METHOD, {}, call);
     } catch (error) {

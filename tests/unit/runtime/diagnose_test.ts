@@ -125,6 +125,21 @@ test("diagnose() takes secrets out of what the server calls itself, and of why i
   assert.ok(!JSON.stringify(diagnosis).includes(SECRET));
 });
 
+test("diagnose() tells of a configuration that codex can't read", async () => {
+  const { transport, server } = memoryTransport();
+  const why =
+    "failed to read configuration layers: /home/ann/.codex/config.toml:1:9: expected a string";
+  server.handle("account/read", () => LOGGED_IN).handle("config/read", (_params, { method }) => {
+    throw new RpcError(method, -32603, why);
+  }).handle("codex-runtime/diagnose", (_params, { method }) => {
+    throw new RpcError(method, -32600, "Invalid request");
+  });
+  const { ok, problems } = await diagnose({ transport });
+  assert.equal(ok, false);
+  assert.deepEqual(problems.map(({ code }) => code), ["rpc"]);
+  assert.ok(problems[0]!.message.includes(why));
+});
+
 test("diagnose() never shows the value of a variable", async () => {
   const before = process.env["OPENAI_API_KEY"];
   process.env["OPENAI_API_KEY"] = "hunter2-hunter2";
