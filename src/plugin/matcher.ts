@@ -24,7 +24,7 @@ import type {
   PreHook,
 } from "./types.ts";
 import { contextKind, hookKind } from "./hook_kind.ts";
-import { ALL_PHASES, invalidHook } from "./validate.ts";
+import { ALL_PHASES, HOOK_FILES, invalidHook } from "./validate.ts";
 
 /** What must hold for a hook to be called: all the fields that are given. */
 export interface HookMatcherOptions {
@@ -210,6 +210,7 @@ export class FilteredPreHook implements PreHook {
     const phases = commonPhases(hook.phases, this.matcher);
     if (phases !== undefined) this.phases = phases;
     this.#hook = hook;
+    HOOK_FILES.set(this, HOOK_FILES.get(hook) ?? []);
   }
 
   /** Asks the hook inside when the matcher says so. */
@@ -253,6 +254,7 @@ export class FilteredPostHook implements PostHook {
     const phases = commonPhases(hook.phases, this.matcher);
     if (phases !== undefined) this.phases = phases;
     this.#hook = hook;
+    HOOK_FILES.set(this, HOOK_FILES.get(hook) ?? []);
   }
 
   /** Calls the hook inside when the matcher says so. */

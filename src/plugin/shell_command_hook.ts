@@ -28,7 +28,7 @@ import type {
   PreHook,
 } from "./types.ts";
 import { contextKind } from "./hook_kind.ts";
-import { checkTimeout, DEFAULT_TIMEOUT_MS, invalidHook } from "./validate.ts";
+import { checkTimeout, DEFAULT_TIMEOUT_MS, HOOK_FILES, invalidHook } from "./validate.ts";
 
 /** Options of {@linkcode ShellCommandHook}. */
 export interface ShellCommandHookOptions {
@@ -113,6 +113,8 @@ export class ShellCommandHook implements PreHook, PostHook {
     this.#command = typeof command === "string" ? command : [...command];
     this.#env = options.env ?? {};
     this.#cwd = options.cwd;
+    const words = typeof command === "string" ? command.split(/\s+/) : command;
+    HOOK_FILES.set(this, [options.cwd ?? ".", ...words.filter((word) => word.includes("/"))]);
   }
 
   /** Runs the program. Rejects when it fails, or with the signal's reason after it was killed. */

@@ -5,6 +5,9 @@
 import { InvalidArgumentError } from "../errors/mod.ts";
 import type { HookPhase, Hooks, PostHook, PostHookPhase, PreHook, PreHookPhase } from "./types.ts";
 
+/** Where a hook's program runs, and the files that it may be made of. */
+export const HOOK_FILES: WeakMap<object, readonly string[]> = new WeakMap();
+
 /** The phases of pre-hooks. */
 const PRE_PHASES: readonly PreHookPhase[] = [
   "preRun",

@@ -13,6 +13,7 @@ import {
   confirmLive,
   confirmSettings,
   type DecidedPolicy,
+  hookNotes,
   pathNotes,
 } from "./policy/confirm_policy.ts";
 import {
@@ -392,6 +393,7 @@ export class SessionSettings {
   #warn(threadId: string, policy: EffectivePolicy, emit: EmitTurnEvent): void {
     const sentences = [...this.policy.narrowed, ...policy.narrowed];
     sentences.push(...pathNotes(this.#core, policy));
+    sentences.push(...hookNotes(this.#core, policy, this.hooksOf(this.profile)));
     if (policy.approvalsNote !== null) sentences.push(policy.approvalsNote);
     // A guard that is not asked; where it is asked, the note tells nothing that has to be known.
     if (policy.toolHooksNote !== null && !policy.toolHooks) sentences.push(policy.toolHooksNote);

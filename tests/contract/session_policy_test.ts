@@ -9,12 +9,14 @@ import { test } from "../_harness.ts";
 import {
   type ApprovalHandler,
   ConnectionClosedError,
+  FilteredPostHook,
   InvalidArgumentError,
   PolicyError,
   PolicyMismatchError,
   RpcError,
   type Session,
   type SessionConfig,
+  ShellCommandHook,
   type TurnEvent,
 } from "../../mod.ts";
 import { CheckpointStore } from "../../src/session/history/rewind/checkpoint_store.ts";
@@ -119,6 +121,29 @@ if (process.platform !== "win32") {
     });
   });
 }
+
+test("the program of a hook that the agent may write is warned of", async () => {
+  await using dir = await tempDir("guard-");
+  const path = join(dir.path, "guard.sh");
+  await writeFile(path, "");
+  const guard = new ShellCommandHook("g", ["sh", "./guard.sh"], {
+    phases: ["postRun"],
+    cwd: dir.path,
+  });
+  const hooks = { post: [new FilteredPostHook(guard, { phases: ["postRun"] })] };
+  await onFake({}, async ({ client }) => {
+    for (const sandbox of ["read-only", "workspace-write"] as const) {
+      const session = await client.startSession({
+        cwd: dir.path,
+        sandbox,
+        hooks,
+        allowPrivilegedEscalation: true,
+      });
+      const told = (await warningsOf(session)).filter((text) => text.includes(path));
+      assert.equal(told.length, sandbox === "read-only" ? 0 : 1);
+    }
+  });
+});
 
 if (process.platform !== "win32") {
   test("a directory of codex's PATH that the agent may write is warned of, once", async () => {

@@ -72,8 +72,8 @@ export function refusePlaces(
   if (root === null) return;
   throw new PolicyError(
     `The agent may write ${root}, where codex's own home lies: what is written there starts programs outside the sandbox. ` +
-      "Choose another directory to work in, `excludeSlashTmp` and `excludeTmpdirEnvVar` for a home among temporary files, " +
-      "or say `dangerouslyAllowUnattendedFullAccess: true`.",
+      "Choose another directory, `excludeSlashTmp` and `excludeTmpdirEnvVar` for a home among temporary files, " +
+      "or `dangerouslyAllowUnattendedFullAccess: true`.",
     { data: { reason: "ownHome" } },
   );
 }

@@ -14,7 +14,8 @@ import {
   type ThreadPolicyParams,
   workspaceRootsBeyond,
 } from "../../permissions/mod.ts";
-import { isAbsolutePath } from "../../platform/mod.ts";
+import { currentDirectory, isAbsolutePath, pathKind, resolvePath } from "../../platform/mod.ts";
+import { HOOK_FILES, type Hooks } from "../../plugin/mod.ts";
 import { codexEnv, isAttached, isRemote, type RuntimeCore } from "../../runtime/mod.ts";
 import { ownRoots, policyFacts, realPathFor } from "./policy_facts.ts";
 
@@ -130,6 +131,17 @@ export function pathNotes(core: RuntimeCore, policy: EffectivePolicy): string[] 
       folder || "."
     } as well, where the workspace may put its own. Set a PATH in \`env\`.`
   );
+}
+
+/** What to say of programs of hooks that the agent may write: they run outside the sandbox, and their word counts. */
+export function hookNotes(core: RuntimeCore, policy: EffectivePolicy, hooks: Hooks): string[] {
+  const facts = policyFacts(core);
+  const all = isRemote(core.config) ? [] : [...hooks.pre ?? [], ...hooks.post ?? []];
+  return all.flatMap((hook) => {
+    const [cwd = ".", ...files] = HOOK_FILES.get(hook) ?? [];
+    return files.map((file) => resolvePath(resolvePath(currentDirectory() ?? "/", cwd), file));
+  }).filter((path) => pathKind(path) === "file" && rootAroundHome(policy, path, facts) !== null)
+    .map((path) => `A hook runs ${path} unsandboxed, which the agent may write. Put it elsewhere.`);
 }
 
 /** Compares what the server says of a thread with what was asked of it. Throws `PolicyMismatchError` when it is wider. */
