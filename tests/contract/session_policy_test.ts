@@ -118,6 +118,8 @@ if (process.platform !== "win32") {
       await session.ask("x");
       await symlink("/dev/zero", join(cwd, ".git"));
       await refused(client.startSession({ cwd }), "endlessFile");
+      const params = { cwd, sandbox: "read-only" as const, approvalPolicy: "untrusted" as const };
+      await refused(client.runtime.request("thread/start", params), "endlessFile");
     });
   });
 }

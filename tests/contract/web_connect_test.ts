@@ -184,17 +184,25 @@ test("what a browser sends again by itself, since its connection broke, is done 
     const { cursor } = await session.read();
     const events = session.events({ after: cursor });
     await session.ask("may I?");
+    const [created, asked] = sent as [typeof sent[0], typeof sent[0]];
+    const later = [`${asked[0]}later`, asked[1]] as const;
+    const status = async (request: readonly [string, RequestInit]) =>
+      (await ask(...request)).status;
+    let over = 0;
     for await (const event of events) {
       if (event.type === "approvalRequested") {
+        if (over === 0) assert.equal(await status(later), 409);
         await session.answer(event.request.id, { decision: "accept" });
       }
-      if (event.type === "turnCompleted") break;
+      if (event.type !== "turnCompleted") continue;
+      if (++over === 2) break;
+      // The turn is over: it would begin anew.
+      assert.equal(await status(asked), 202);
+      assert.equal(world.server.turns.length, 1);
+      // What was refused may be tried again.
+      assert.equal(await status(later), 202);
     }
-    // The turn is over: it would begin anew.
-    const [created, asked] = sent as [typeof sent[0], typeof sent[0]];
-    assert.equal((await ask(...asked)).status, 202);
-    assert.equal(world.server.turns.length, 1);
-    assert.equal((await session.read()).turns.length, 1);
+    assert.equal((await session.read()).turns.length, 2);
     // Somebody else's request of that name is another one, and so is what has another name.
     const [url, init] = asked;
     const bob = await ask(url, { ...init, headers: { ...init.headers, "x-tenant": "bob" } });
@@ -210,6 +218,28 @@ test("what a browser sends again by itself, since its connection broke, is done 
     assert.deepEqual(await ann.sessions(), []);
   });
 });
+
+test("a stream is ended by its own page's next one, and by no other tenant's", () =>
+  inWorld({ bridge: { heartbeatMs: 60_000 } }, async (world) => {
+    const session = await clientOf(world, "ann").createSession();
+    const { cursor } = await session.read();
+    const open = (tenant: string) =>
+      world.bridge.fetch(
+        new Request(
+          `${ORIGIN}/codex/sessions/${session.sessionId}/events?after=${cursor}&reader=1`,
+          { headers: { "x-tenant": tenant } },
+        ),
+      );
+    const reader = (await open("ann")).body!.getReader();
+    await reader.read();
+    assert.equal((await open("bob")).status, 404);
+    await session.ask("hi");
+    const event = await reader.read();
+    assert.equal(event.done, false);
+    const next = (await open("ann")).body!;
+    while (!(await reader.read()).done);
+    await next.cancel();
+  }));
 
 test("a page whose network goes again and again is not kept out by the streams that it has left", () =>
   inWorld({ bridge: { maxStreamsPerTenant: 2, heartbeatMs: 60_000 } }, async (world) => {
