@@ -26,6 +26,35 @@ test("an old codex is asked to take off no turns that it counts otherwise", asyn
     assert.deepEqual((await back()).turns, [turnId]);
     const asked = server().received.findLast(({ method }) => method === "thread/rollback");
     assert.equal(asked?.params.numTurns, 1);
+    // It has no scripts that could go on.
+    const before = server().received.length;
+    await session.ask("two");
+    const then = server().received.slice(before).map(({ method }) => method);
+    assert.ok(!then.includes("thread/resume"));
+  });
+});
+
+test("scripts of a turn that was taken back end before the next one, whatever was taken back", async () => {
+  const methods = {
+    "thread/read": ({ threadId }: Message) => ({ thread: { id: threadId, turns: [] } }),
+    "thread/turns/list": () => ({ data: turns.map((id) => ({ id })), nextCursor: null }),
+    "thread/revert": () => ({}),
+  };
+  const turns: string[] = [];
+  await onFake({ server: { methods } }, async ({ session, server }) => {
+    const { turnId } = await session.ask("one");
+    turns.push(turnId);
+    await session.rewind({ before: turnId, files: false, dryRun: true });
+    const sent = async () => {
+      const before = server().received.length;
+      await session.ask("more");
+      return server().received.slice(before).map(({ method }) => method)
+        .filter((method) => /^(?:turn.start|thread.(?:unsubscribe|resume))$/.test(method));
+    };
+    assert.deepEqual(await sent(), ["turn/start"]);
+    await session.rewind({ before: turnId, files: false });
+    assert.deepEqual(await sent(), ["thread/unsubscribe", "thread/resume", "turn/start"]);
+    assert.deepEqual(await sent(), ["turn/start"]);
   });
 });
 

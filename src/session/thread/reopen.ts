@@ -5,7 +5,7 @@
  */
 import { PolicyMismatchError, SessionClosedError } from "../../errors/mod.ts";
 import { type JsonValue, stringOf } from "../../json.ts";
-import { isRefusal, supports } from "../../protocol/mod.ts";
+import { type Feature, isRefusal, supports } from "../../protocol/mod.ts";
 import { isAttached } from "../../runtime/mod.ts";
 import { rememberTools } from "../mcp/begun_with.ts";
 import { resumeWithoutGoal, stopLeft } from "../turn/resume_turns.ts";
@@ -14,7 +14,7 @@ import type { ConnectedSession, ThreadConnection } from "./thread_connection.ts"
 import { whenClosed } from "./when_closed.ts";
 
 const LEFT_SCRIPTS =
-  "A script of a turn that was stopped may go on with this one: it ends with its thread, and no server resumes an ephemeral one.";
+  "A script of a turn that was stopped or taken back may go on with this one: it ends with its thread, and no server resumes an ephemeral one.";
 
 /** Starts or resumes the thread with the session's settings. */
 async function attach(
@@ -81,8 +81,8 @@ export async function resumeThread(
 
 /**
  * Ends all that the turns of the thread have left in codex, which nothing else does: the thread is closed and resumed (codex
- * does so with one that nobody else has open). Throws `refusal` where that can't be. Without one it is about what a stopped turn
- * may have left, where codex does not end that.
+ * does so with one that nobody else has open). Throws `refusal` where that can't be. Without one it is about what a turn that was
+ * stopped or taken back may have left, where codex does not end that.
  */
 export async function renew(
   connection: ThreadConnection,
@@ -93,7 +93,10 @@ export async function renew(
   // Whoever ends the session leaves the thread to others.
   if (turns.asked === 0 && !used || turns.active !== null || !session.isOpen) return;
   turns.wasStopped = false;
-  if (!refusal && !supports(core.server.version, "scriptsOutliveStops")) return;
+  const has = (feature: Feature) => supports(core.server.version, feature);
+  // Where interrupts end scripts, turns that are taken back by their files alone leave theirs.
+  const ended = turns.last?.status === "interrupted" || !has("scriptsKeepTurns");
+  if (!refusal && ended && !has("scriptsOutliveStops")) return;
   if (profile.ephemeral) {
     if (refusal) throw refusal();
     // Codex begins the ids of what scripts do so.

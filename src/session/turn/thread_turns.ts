@@ -73,7 +73,7 @@ export class ThreadTurns {
   #last: TurnOutcome | null = null;
   /** Whether commands of turns go on, since somebody has looked. What 0.104 interrupts takes them with it. */
   leftCommands = false;
-  /** Whether a turn was stopped since somebody has looked: codex may let its scripts go on. */
+  /** Whether a turn was stopped or taken back since somebody has looked: codex may let its scripts go on. */
   wasStopped = false;
   #staleError: JsonValue | undefined;
   /** How many turns this client has asked for. */

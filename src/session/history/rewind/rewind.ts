@@ -71,6 +71,8 @@ export async function rewind(host: ThreadHost, options: RewindOptions): Promise<
       const { files, skipped } = await (await checkpoints!.workspace()).plan(tree, signal);
       return { files, turns, skipped: told(host, skipped) };
     }
+    // Scripts of its model wait for the next turn.
+    host.turns.wasStopped = true;
     if (files) await endCommands(host, signal);
     const takeBack = async () => {
       await revertThread(core, host.threadId, before, dropped);
