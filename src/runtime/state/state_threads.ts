@@ -200,6 +200,7 @@ function reduceTurn(
         { anew: true, type: stringOf(wireItem, "type"), use: useOf(wireItem) },
       );
     case "item/completed":
+      if (wireItem["type"] === "commandExecution" && isGone(thread, turnId)) return thread;
       return item(
         stringOf(wireItem, "id"),
         (before) => completeItem(before, wireItem, bounds.textBytes),
@@ -227,12 +228,19 @@ function reduceTurn(
   }, bounds);
 }
 
+/** Commands that were ended with their turn, since that was taken back, are told of after it. */
+function isGone(thread: ThreadState, turnId: string): boolean {
+  return !thread.turns.some(({ id }) => id === turnId);
+}
+
 /** The next text of one item. */
 export function growThread(
   thread: ThreadState,
   delta: { method: string; turnId: string; itemId: string; delta: string; index: number | null },
   bounds: StateBounds,
 ): ThreadState {
+  const isOutput = delta.method === "item/commandExecution/outputDelta";
+  if (isOutput && isGone(thread, delta.turnId)) return thread;
   return changeTurn(
     thread,
     delta.turnId,

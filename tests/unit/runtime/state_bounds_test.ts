@@ -88,6 +88,7 @@ test("state: streamed text is cut at its limit and says so", () => {
 
 test("state: a long final item is cut, but keeps what names it", () => {
   const state = new StateProjection({ textBytes: 100 });
+  startTurn(state, "t", "u");
   tell(state, "item/completed", {
     threadId: "t",
     turnId: "u",

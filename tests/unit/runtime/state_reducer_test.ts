@@ -394,6 +394,18 @@ test("state: reverted turns are gone, although the answer names none", () => {
   const rolled = play(all);
   rolled.apply({ kind: "response", method: "thread/rollback", message: done });
   assert.deepEqual(turns(rolled), []);
+  // Its command was ended for that, and its end is told late.
+  const late = { threadId: T, turnId: "c", itemId: "x", delta: "out" };
+  const item = { type: "commandExecution", id: "x" };
+  for (
+    const [method, params] of [
+      ["item/commandExecution/outputDelta", late],
+      ["item/completed", { threadId: T, turnId: "c", item }],
+    ] as const
+  ) {
+    rolled.apply({ kind: "notification", method, message: { method, params } });
+    assert.deepEqual(turns(rolled), [], method);
+  }
 });
 
 test("state: news of a thread this client never used do not add it", () => {
