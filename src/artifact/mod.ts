@@ -35,15 +35,7 @@ export type * from "./options.ts";
 export * from "./prompt.ts";
 export * from "./store/file_store.ts";
 export * from "./store/kv_store.ts";
-export type {
-  ArtifactMeta,
-  ArtifactSave,
-  ArtifactSaveRecord,
-  ArtifactStore,
-  ArtifactStoreOptions,
-  StoredArtifact,
-} from "./store/store.ts";
-export { emptyArtifact } from "./store/store.ts";
+export * from "./store/store.ts";
 export type * from "./task.ts";
 export type { KvAtomic, KvDatabase, KvEntry, KvKey, KvListEntry } from "../kv.ts";
 

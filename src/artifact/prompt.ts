@@ -8,7 +8,8 @@ import { isJsonObject, type JsonObject } from "../json.ts";
 import { parseJson } from "../session/output/parse_json.ts";
 import { type ArtifactEdit, countLines } from "./edits.ts";
 import { taskKind } from "./options_shape.ts";
-import { type StoredArtifact, storedKind } from "./store/store.ts";
+import { storedKind } from "./store/record.ts";
+import type { StoredArtifact } from "./store/store.ts";
 import type { ArtifactTaskSpec } from "./task.ts";
 
 const ROLES: Readonly<Record<ArtifactTaskSpec["type"], string>> = {

@@ -25,4 +25,4 @@ export type {
 export * as script from "./model/script.ts";
 export * from "./memory_transport.ts";
 export * from "./cassette/cassette.ts";
-export { CassetteDivergenceError } from "./cassette/cassette_format.ts";
+export * from "./cassette/cassette_divergence_error.ts";

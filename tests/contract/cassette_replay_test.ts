@@ -7,7 +7,7 @@ import { Runtime } from "../../src/runtime/runtime.ts";
 import { Tape } from "../../src/testing/cassette/cassette_tape.ts";
 import { threadIn } from "../../src/testing/cassette/cassette_tape.ts";
 import { Cassette } from "../../src/testing/cassette/cassette.ts";
-import { CassetteDivergenceError } from "../../src/testing/cassette/cassette_format.ts";
+import { CassetteDivergenceError } from "../../src/testing/cassette/cassette_divergence_error.ts";
 import { memoryPair } from "../../src/transport/memory.ts";
 import { memoryTransport } from "../../src/testing/memory_transport.ts";
 import { test } from "../_harness.ts";

@@ -6,17 +6,19 @@ import { checkArgument, name, required } from "../../check/mod.ts";
 import type { FileVersions } from "./file_versions.ts";
 import {
   type ArtifactChange,
+  checkLoad,
+  checkUpdate,
+  metaChange,
+  saveChange,
+  takeSave,
+} from "./record.ts";
+import {
   type ArtifactMeta,
   type ArtifactSave,
   type ArtifactStore,
   type ArtifactStoreOptions,
-  checkLoad,
-  checkUpdate,
   emptyArtifact,
-  metaChange,
-  saveChange,
   type StoredArtifact,
-  takeSave,
 } from "./store.ts";
 
 /**

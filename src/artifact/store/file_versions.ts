@@ -25,16 +25,8 @@
 import { CodexError, messageOf, PermissionDeniedError } from "../../errors/mod.ts";
 import { fileSystem, isLinked, isMissing, isPermissionError } from "../../platform/fs.ts";
 import type { FileSystem } from "../../platform/mod.ts";
-import {
-  type ArtifactChange,
-  type ArtifactStoreOptions,
-  decodeArtifact,
-  emptyArtifact,
-  encodeMeta,
-  safeName,
-  type StoredArtifact,
-  storeError,
-} from "./store.ts";
+import { type ArtifactChange, decodeArtifact, encodeMeta, safeName, storeError } from "./record.ts";
+import { type ArtifactStoreOptions, emptyArtifact, type StoredArtifact } from "./store.ts";
 
 const PAGES_PER_CHAPTER = 64;
 /** Losing this often in a row means that something else is wrong. */

@@ -16,21 +16,23 @@ import { isJsonObject, joinBytes } from "../../json.ts";
 import { commitValue, type KvDatabase, type KvKey, takeKv } from "../../kv.ts";
 import {
   type ArtifactChange,
-  type ArtifactMeta,
-  type ArtifactSave,
-  type ArtifactStore,
-  type ArtifactStoreOptions,
   checkLoad,
   checkUpdate,
   decodeArtifact,
-  emptyArtifact,
   encodeMeta,
   metaChange,
   safeName,
   saveChange,
-  type StoredArtifact,
   storeError,
   takeSave,
+} from "./record.ts";
+import {
+  type ArtifactMeta,
+  type ArtifactSave,
+  type ArtifactStore,
+  type ArtifactStoreOptions,
+  emptyArtifact,
+  type StoredArtifact,
 } from "./store.ts";
 
 /** Deno KV takes values up to 64 KiB, with its own encoding included. */

@@ -23,13 +23,13 @@ import type { ClientConfig, CustomTransportConfig } from "../../runtime/mod.ts";
 import type { MemoryEnd, Transport, TransportFactory, TransportSink } from "../../transport/mod.ts";
 import type * as connection from "../connection.ts";
 import {
-  CassetteDivergenceError,
   type CassetteEntry,
   type CassetteMessage,
   formatCassette,
   normalize,
   parseCassette,
 } from "./cassette_format.ts";
+import { CassetteDivergenceError } from "./cassette_divergence_error.ts";
 import { type CassetteAnswers, Tape, type TapeOutput } from "./cassette_tape.ts";
 export type { CassetteClosed, CassetteMessage } from "./cassette_format.ts";
 export type { CassetteAnswers } from "./cassette_tape.ts";

@@ -1,5 +1,5 @@
 /**
- * Cassettes as text: one message a line, with random ids and times made stable; and the error for what leaves one.
+ * Cassettes as text: one message a line, with random ids and times made stable.
  * @module
  */
 import { CodexError, type ProcessExit } from "../../errors/mod.ts";
@@ -131,37 +131,4 @@ function shifted(value: JsonValue, key: string, offset: { ms: number | null }): 
   return Object.fromEntries(
     Object.entries(value).map(([name, member]) => [name, shifted(member ?? null, name, offset)]),
   );
-}
-
-/**
- * The client did something else than the recorded one. Holds names of methods, never what was in a message.
- *
- * ```ts ignore
- * await client.models().catch(() => {});
- * if (replay.divergence !== null) console.log(replay.divergence.position, replay.divergence.message);
- * ```
- */
-export class CassetteDivergenceError extends CodexError {
-  /** The line of the cassette that was expected next, from 1; the line after the last one when there is none. */
-  readonly position: number;
-  /** The method, or the answer, that the recording holds there; `null` when it holds no more. */
-  readonly expected: string | null;
-  /** The method, or the answer, that the client sent; `null` when it ended instead. */
-  readonly received: string | null;
-
-  /** Creates the error. */
-  constructor(position: number, expected: string | null, received: string | null) {
-    super(
-      "cassetteDivergence",
-      `The replay left the cassette at line ${position}: expected ${expected ?? "nothing more"}, ` +
-        `received ${
-          received ?? "the end of the connection"
-        }. Record the cassette again if the program has changed` +
-        (expected === null ? ", or answer the call with the option `answers`." : "."),
-      { data: { position, expected, received } },
-    );
-    this.position = position;
-    this.expected = expected;
-    this.received = received;
-  }
 }

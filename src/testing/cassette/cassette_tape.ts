@@ -15,9 +15,9 @@ import {
   memberOf,
   stringOf,
 } from "../../json.ts";
+import { CassetteDivergenceError } from "./cassette_divergence_error.ts";
 import {
   type CassetteClosed,
-  CassetteDivergenceError,
   type CassetteEntry,
   type CassetteMessage,
   inJson,

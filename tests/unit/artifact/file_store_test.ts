@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { FileArtifactStore } from "../../../src/artifact/store/file_store.ts";
 import { EMPTY_REVISION } from "../../../src/artifact/edits.ts";
 import { FileVersions } from "../../../src/artifact/store/file_versions.ts";
-import { safeName, saveChange } from "../../../src/artifact/store/store.ts";
+import { safeName, saveChange } from "../../../src/artifact/store/record.ts";
 import { ArtifactConflictError } from "../../../src/errors/mod.ts";
 import { fileSystem } from "../../../src/platform/fs.ts";
 import type { FileSystem } from "../../../src/platform/mod.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { safeName } from "../../../src/artifact/store/store.ts";
+import { safeName } from "../../../src/artifact/store/record.ts";
 import { EMPTY_REVISION, revisionOf } from "../../../src/artifact/edits.ts";
 import { test } from "../../_harness.ts";
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import * as errors from "../../../src/errors/mod.ts";
-import { CassetteDivergenceError } from "../../../src/testing/cassette/cassette_format.ts";
+import { CassetteDivergenceError } from "../../../src/testing/cassette/cassette_divergence_error.ts";
 import { test } from "../../_harness.ts";
 
 const partial = { threadId: "t", turnId: null, assistantText: "", items: [] };

@@ -1,11 +1,9 @@
 /** What a recorded server says next, one message at a time. */
 import assert from "node:assert/strict";
 import type { JsonObject } from "../../../src/json.ts";
-import {
-  CassetteDivergenceError,
-  type CassetteMessage,
-} from "../../../src/testing/cassette/cassette_format.ts";
+import type { CassetteMessage } from "../../../src/testing/cassette/cassette_format.ts";
 import { type CassetteAnswers, Tape } from "../../../src/testing/cassette/cassette_tape.ts";
+import { CassetteDivergenceError } from "../../../src/testing/cassette/cassette_divergence_error.ts";
 import { test } from "../../_harness.ts";
 
 type Line = [">" | "<", JsonObject];
