@@ -273,7 +273,7 @@ export class SubAgents {
       connectionRestored: async () => {
         const heard = await this.#resume(threadId);
         // What can't be told of any more is stopped there.
-        await turns.rest.resume(agent.lostBy!);
+        await turns.rest.resume(agent.lostBy!, turns.rest.turns);
         if (!heard) this.#drop(threadId);
       },
     };

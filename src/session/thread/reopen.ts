@@ -187,6 +187,7 @@ export async function restoreThread(
     turns.leftCommands = turns.wasStopped = false;
   }
   const unused = !session.isUsed;
+  const before = turns.rest.turns;
   try {
     if (profile.ephemeral && !unused) throw lostEphemeral("The connection was made anew");
     if (connection.goalLost && !unused) {
@@ -207,7 +208,7 @@ export async function restoreThread(
     }
     // Who waits for a turn of the last one waits for nothing.
     if (threadId !== connection.threadId) session.foreign.connectionLost(lostBy);
-    await turns.rest.resume(lostBy);
+    await turns.rest.resume(lostBy, before);
   } catch (error) {
     // When this server ended as well, the next one is tried, or the end is told to everyone.
     if (!isConnectionLoss(error)) {

@@ -37,6 +37,8 @@ export interface ResumedThread {
   readonly inDoubt: boolean;
   /** Its turns that are not released. */
   all(): Turn[];
+  /** Those of them that were known when the connection was lost. */
+  readonly before: readonly Turn[];
   /** The connection was lost again before it was certain that nothing runs: the next one is asked. */
   doubt(): void;
   /** Looks for a turn of which nothing was heard, and stops it. */
@@ -48,17 +50,16 @@ export interface ResumedThread {
  * for the next one.
  */
 export async function resumeTurns(
-  { host, inDoubt, all, doubt, findActive }: ResumedThread,
+  { host, inDoubt, all, before, doubt, findActive }: ResumedThread,
   error: ConnectionClosedError,
 ): Promise<void> {
   const { core, threadId } = host;
-  const known = all();
   const doubtful = (again: unknown) => {
     doubt();
     throw again;
   };
   const stop = (turnId: string) => interrupt(core, threadId, turnId).catch(doubtful);
-  for (const turn of known) {
+  for (const turn of all()) {
     if (await repairTurn(host, turn, false)) continue;
     turn.connectionLost(error);
     await stop(turn.activeId);
@@ -74,7 +75,8 @@ export async function resumeTurns(
     // It may have been stopped when the connection was lost, and its commands work on.
     await endCommands(core, threadId, STATUS_MS, unlessLost(null)).catch(doubtful);
   }
-  for (const turn of all()) if (!known.includes(turn)) void turn.stop();
+  // It may have been heard of already, as soon as the thread was there again.
+  for (const turn of all()) if (!before.includes(turn)) void turn.stop();
 }
 
 /** What a refusal stands for. A lost connection is none: whatever was asked, the next connection is asked again. */

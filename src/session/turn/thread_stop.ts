@@ -221,8 +221,13 @@ export class ThreadStop {
     if (core.state === "running") await endCommands(core, threadId, STATUS_MS);
   }
 
-  /** The thread is there again: goes on with what the server recorded of its turns, or ends them. */
-  async resume(error: ConnectionClosedError): Promise<void> {
+  /** The turns that are not released. */
+  get turns(): readonly Turn[] {
+    return this.#turns.all();
+  }
+
+  /** The thread is there again: goes on with what the server recorded of its turns, `before` the loss or since, or ends them. */
+  async resume(error: ConnectionClosedError, before: readonly Turn[]): Promise<void> {
     const { inDoubt } = this;
     if (this.#turns.all().length === 0 && !inDoubt) return;
     const { resumeTurns } = await rarely();
@@ -230,6 +235,7 @@ export class ThreadStop {
       host: this.#host,
       all: () => this.#turns.all(),
       inDoubt,
+      before,
       doubt: () => this.inDoubt = true,
       findActive: () => this.#findActive(false),
     }, error);

@@ -19,7 +19,7 @@ const again = new ConnectionClosedError("lost again", { retryable: true });
 function thread(
   version: string,
   answers: Record<string, JsonValue>,
-  { inDoubt = false, status = "idle" as ThreadStatus, turns = 1 } = {},
+  { inDoubt = false, status = "idle" as ThreadStatus, turns = 1, before = 1 } = {},
 ) {
   const told: string[] = [];
   const turn = {
@@ -28,6 +28,7 @@ function thread(
     phase: "started",
     resumed: () => told.push("resumed"),
     connectionLost: () => told.push("over"),
+    stop: () => told.push("stop"),
   } as unknown as Turn;
   const resumed: ResumedThread = {
     host: {
@@ -48,6 +49,7 @@ function thread(
     },
     inDoubt,
     all: () => turns === 0 ? [] : [turn],
+    before: before === 0 ? [] : [turn],
     doubt: () => told.push("doubt"),
     findActive: () => Promise.resolve(status),
   };
@@ -93,6 +95,15 @@ test("a server that refuses to tell has answered: the turn is over, and stopped 
   ]);
 });
 
+test("a turn that is heard of before the server is asked about it is the lost prompt's, and stopped", async () => {
+  const answers = { "thread/turns/list": { data: [{ id: "t1", status: "inProgress" }] } };
+  for (const [before, stops] of [[0, ["stop"]], [1, []]] as const) {
+    const it = thread("0.169.0", answers, { inDoubt: true, status: "active", before });
+    await resumeTurns(it.resumed, first);
+    assert.deepEqual(it.told, ["thread/turns/list", "resumed", ...stops]);
+  }
+});
+
 test("commands of a turn that was stopped are ended by the next connection, if need be", async () => {
   const stopped = {
     "thread/turns/list": "refused",
@@ -116,6 +127,6 @@ test("commands of a turn that was stopped are ended by the next connection, if n
 test("a thread whose turn could not be stopped is asked about before it is asked for another", async () => {
   const { resumed: { host, all } } = thread("0.104.0", {});
   const stop = new ThreadStop(host as RestingThread, { all } as KnownTurns);
-  await assert.rejects(stop.resume(first), (error) => error === again);
+  await assert.rejects(stop.resume(first, []), (error) => error === again);
   assert.equal(stop.inDoubt, true);
 });

@@ -780,7 +780,7 @@ test("a turn that goes on untold after a dropped connection has ended for its pr
     const run = it.begun("mine");
     const error = new ConnectionClosedError("The socket was dropped.");
     it.turns.connectionLost(error, true);
-    const resuming = it.turns.rest.resume(error);
+    const resuming = it.turns.rest.resume(error, it.turns.rest.turns);
     if (version !== "0.104.0") {
       await it.reply("thread/turns/list", {
         data: [{ id: "mine", status: "inProgress", items: [] }],
@@ -811,7 +811,7 @@ test("a turn that goes on after a dropped connection is stopped with commands of
   const run = it.begun("mine");
   const error = new ConnectionClosedError("The socket was dropped.");
   it.turns.connectionLost(error, true);
-  const resuming = it.turns.rest.resume(error);
+  const resuming = it.turns.rest.resume(error, it.turns.rest.turns);
   await it.reply("thread/turns/list", { data: [{ id: "mine", status: "inProgress", items: [] }] });
   await resuming;
   const stopping = run.stop();
