@@ -337,8 +337,8 @@ export class Session implements AsyncDisposable {
    * Takes back a turn and all after it: the files of the workspace as they were before it, what commands wrote included, and
    * what the model remembers. Needs `checkpoints` for the files. Changes that somebody else has made there since are taken
    * back as well: look at the plan first. Ends the agent's background commands; refused with `CheckpointError` while a turn
-   * is active that is not being stopped, or when the workspace was not recorded then. Cut off by a crash, it is finished when the next session with
-   * `checkpoints` starts there.
+   * is active that is not being stopped, or when the workspace was not recorded then. Cut off by a crash, it is finished when
+   * the next session with `checkpoints` starts there.
    *
    * Not taken back: ignored files, repositories' own (`.git`: commits stay), what lies outside of `cwd`, links under a Deno that
    * may not make them, modification times. A conversation of an ephemeral thread can't be taken back.

@@ -499,6 +499,26 @@ test("a turn that is to ask about more than the one before begins on a thread th
   }
 });
 
+test("a turn that may do less is refused on a thread that is not resumed, also where another one has begun meanwhile", () =>
+  onFake({
+    server: { dialect: "0.169", methods: { "thread/backgroundTerminals/clean": () => ({}) } },
+  }, async ({ client, server, cwd }) => {
+    const wide = { sandbox: "workspace-write", allowPrivilegedEscalation: true } as const;
+    const session = await client.startSession({ cwd, ephemeral: true, ...wide });
+    await session.ask("x");
+    const { threadId } = session;
+    const call = async () => {
+      const turn = { id: "another", status: "inProgress", items: [] };
+      server().notify("turn/started", { threadId, turn });
+      // What is answered later was told before.
+      await client.runtime.request("thread/read", { threadId });
+      return { type: "continue" } as const;
+    };
+    const hooks = { pre: [{ name: "meanwhile", phases: ["preTurn"] as const, call }] };
+    const error = await rejection(session.ask("x", { sandbox: "read-only", hooks }));
+    assert.ok(error instanceof PolicyError && error.data?.["reason"] === "keptAnswers", `${error}`);
+  }));
+
 test("a session that reads its workspace only has no tools of the login's account, unless it chose them", () =>
   onFake({}, async ({ client, server, cwd }) => {
     const rows = [

@@ -19,10 +19,10 @@ import {
   shape,
   text,
 } from "../../check/mod.ts";
+import { defined } from "../../json.ts";
 import { plainPath } from "../../platform/paths.ts";
 import type { ApprovalHandler } from "../request/types.ts";
 import type { ApprovalRule, ApprovalRules } from "./rule_types.ts";
-import { defined } from "../../json.ts";
 
 /** Whether a pattern of a rule can be understood: an absolute path or a bare name. */
 function isPathPattern(pattern: string): boolean {

@@ -18,9 +18,9 @@ import {
 } from "../../json.ts";
 import { serveLoopback } from "../../platform/fs.ts";
 import type { HttpHead, HttpReply, HttpRequest, HttpServer } from "../../platform/mod.ts";
+import { LIBRARY_VERSION } from "../../protocol/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
 import type { ThreadTurns } from "../turn/thread_turns.ts";
-import { LIBRARY_VERSION } from "../../protocol/mod.ts";
 
 /** A tool as the model is told of it. */
 export interface ToolSpec {

@@ -7,6 +7,7 @@
  * @module
  */
 import { defined, type JsonObject, type JsonValue, present } from "../../json.ts";
+import { LIBRARY_VERSION } from "../../protocol/mod.ts";
 import { redactText } from "../../redact.ts";
 import {
   type OtelAttributes,
@@ -21,7 +22,6 @@ import {
 } from "../../telemetry.ts";
 import type { ThreadItem } from "../../thread_item.ts";
 import { outcomeOf, toolOf, type ToolOutcome } from "../../tool_use.ts";
-import { LIBRARY_VERSION } from "../../protocol/mod.ts";
 import {
   content,
   contextOf,

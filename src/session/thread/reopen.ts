@@ -91,7 +91,8 @@ export async function renew(
 ): Promise<void> {
   const { parts: { core }, settings: { profile }, turns, used } = session;
   // Whoever ends the session leaves the thread to others.
-  if (turns.asked === 0 && !used || turns.active !== null || !session.isOpen) return;
+  if (turns.asked === 0 && !used || !session.isOpen) return;
+  if (!refusal && turns.active !== null) return;
   turns.wasStopped = false;
   const has = (feature: Feature) => supports(core.server.version, feature);
   // Where interrupts end scripts, turns that are taken back by their files alone leave theirs.
