@@ -19,6 +19,8 @@ export interface TreeEntry {
   ctimeMs: number;
   /** Which one it is on its disk; two paths with the same are the same. Empty where that is not told. */
   id: string;
+  /** When it was made, in milliseconds since 1970; 0 where that is not told, and of a file with more names. */
+  bornMs?: number;
 }
 
 /** What is done with a tree; each call rejects with the platform's own error. On Deno none of them asks the user. */
@@ -126,6 +128,7 @@ function onDeno(): TreeFiles {
     mtimeMs: info.mtime?.getTime() ?? 0,
     ctimeMs: info.ctime?.getTime() ?? 0,
     id: info.ino === null ? "" : `${info.dev}:${info.ino}`,
+    bornMs: info.isFile && info.nlink !== 1 ? 0 : info.birthtime?.getTime() ?? 0,
   });
   return {
     list: async (path) => {
@@ -199,6 +202,8 @@ interface NodeStat {
   size: number;
   mtimeMs: number;
   ctimeMs: number;
+  birthtimeMs: number;
+  nlink: number;
   dev: number;
   ino: number;
 }
@@ -241,6 +246,7 @@ function onNode(): TreeFiles {
     mtimeMs: Math.trunc(stat.mtimeMs),
     ctimeMs: Math.trunc(stat.ctimeMs),
     id: `${stat.dev}:${stat.ino}`,
+    bornMs: stat.isFile() && stat.nlink !== 1 ? 0 : Math.trunc(stat.birthtimeMs),
   });
   const { O_RDONLY = 0, O_NOFOLLOW = 0, O_NONBLOCK = 0 } = constants;
   return {

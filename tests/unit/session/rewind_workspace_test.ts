@@ -897,3 +897,80 @@ test("a name that is no UTF-8 is told and left, with the directory that holds it
     { path: "new", why: "it holds what is left alone: its name is no UTF-8" },
   ]);
 });
+
+test("what was moved here from where nothing is recorded is left alone: it is nowhere else", async () => {
+  await using b = await box();
+  b.put(".gitignore", ".env\nbuild/\nd/private\n");
+  b.put(".git/HEAD", "ref");
+  b.put(".env", "key");
+  b.put("d/private", "mine");
+  b.put("d/a.txt", "a");
+  b.put("config", "config");
+  b.put("large", "x".repeat(101));
+  const bornMs = (path: string) => Math.trunc(lstatSync(join(b.root, path)).birthtimeMs);
+  /** Makes a file that the disk tells from what was made at another time. */
+  const putAfter = (path: string, time: number) => {
+    do {
+      rmSync(join(b.root, path), { force: true });
+      b.put(path, `later ${path}`);
+    } while (time !== 0 && bornMs(path) === time);
+  };
+  putAfter("build/out", bornMs("config"));
+  writeFileSync(join(b.outside, "other"), "other");
+  const last = bornMs("../outside/other");
+  // Not every disk tells when a file was made.
+  if (last === 0) return;
+  const w = await b.open({ scan: { entries: 100, fileBytes: 100, treeBytes: 10_000 } });
+  const { now } = Date;
+  // The steps in which disks count are no longer than two seconds.
+  Date.now = () => last + 2_001;
+  const tree = await w.record(undefined).finally(() => Date.now = now);
+
+  const move = (from: string, to: string) => renameSync(join(b.root, from), join(b.root, to));
+  putAfter("made", last);
+  mkdirSync(join(b.root, "new"));
+  move(".env", "new/env.bak");
+  move(".git", "git-old");
+  move("build/out", "config");
+  move("d", "e");
+  move("large", "large2");
+  move("../outside/other", "other");
+  const { skipped } = await w.restore(tree, null, nothing, undefined);
+  const left = b.all();
+  assert.deepEqual(
+    Object.keys(left).filter((path) => !/^(?:\.gitignore|build)$/.test(path)),
+    [
+      ...["config", "d", "d/a.txt", "e", "e/private", "git-old", "git-old/HEAD"],
+      ...["large2", "new", "new/env.bak", "other"],
+    ],
+  );
+  assert.equal(readFileSync(join(b.root, "config"), "utf8"), "later build/out");
+  assert.deepEqual(
+    skipped.map(({ path }) => path).sort(),
+    ["config", "e", "e/private", "git-old", "large", "large2", "new", "new/env.bak", "other"],
+  );
+  // What stays under its name is none of that, nor is what the turn has made.
+  putAfter("config", last);
+  const { files: again } = await w.plan(tree, undefined);
+  assert.deepEqual(again, [{ path: "config", change: "restore" }]);
+});
+
+test("what can't be looked at when it is recorded is not taken for new later", async () => {
+  await using b = await box();
+  b.put("shut/mine.txt", "mine");
+  const files = (await treeFiles())!;
+  const shut: TreeFiles = {
+    ...files,
+    // A directory that may be listed only.
+    entry: (path) =>
+      path.endsWith("mine.txt")
+        ? Promise.reject(Object.assign(new Error("no"), { code: "EACCES" }))
+        : files.entry(path),
+  };
+  const place = { root: b.root, home: b.home };
+  const tree = await (await Workspace.open(shut, place)).record(undefined);
+  const w = await Workspace.open(files, place);
+  const { skipped } = await w.restore(tree, null, nothing, undefined);
+  assert.equal(readFileSync(join(b.root, "shut/mine.txt"), "utf8"), "mine");
+  assert.deepEqual(skipped.map(({ path }) => path), ["shut/mine.txt"]);
+});

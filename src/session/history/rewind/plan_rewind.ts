@@ -87,7 +87,9 @@ export function planRewind(
     const [before, after] = [nodes.get(path), now.entries.get(path)];
     const skip = (why: string) => skipped.push({ path, why });
     if (before === undefined) {
-      const why = untouched(path, unknown);
+      // Of what was moved here as a whole the top is told.
+      if (now.left.has(parentOf(path))) continue;
+      const why = untouched(path, unknown) ?? untouched(path, now.left);
       const kept = stays(path, after!);
       if (why !== null) skip(`it was not recorded: ${why}`);
       else if (kept !== null) skip(`it holds what is left alone: ${kept}`);

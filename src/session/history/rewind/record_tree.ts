@@ -9,6 +9,7 @@ import { realPath, type TreeEntry, type TreeFiles } from "../../../platform/mod.
 import type { CheckpointStore } from "./checkpoint_store.ts";
 import {
   type Ignores,
+  leaveAlone,
   outerIgnores,
   type Scan,
   type ScanLimits,
@@ -99,6 +100,7 @@ export async function compareTree(
     limits: { ...limits, entries: limits.entries * 4 },
     signal,
   });
+  leaveMoved(tree, now);
   const changed = new Set<string>();
   const compare = async (path: string, node: TreeNode, entry: TreeEntry) => {
     if (node.kind === "link") {
@@ -120,6 +122,24 @@ export async function compareTree(
     await settleAll(both.slice(from, from + AT_ONCE).map((each) => each()));
   }
   return { now, changed };
+}
+
+/**
+ * Leaves alone what is older than the record and not in it: it was moved here from what is ignored, from `.git` or from
+ * outside, and is nowhere else.
+ */
+function leaveMoved({ at, nodes }: Tree, now: Scan): void {
+  const recorded = new Set<string>([""]);
+  for (const { id, kind, content } of nodes.values()) {
+    if (kind === "directory" || content !== null) recorded.add(id);
+  }
+  for (const [path, { bornMs, id }] of now.entries) {
+    if (!bornMs || bornMs > at - STEP_MS || recorded.has(id)) continue;
+    const before = nodes.get(path);
+    // The same one, on a disk that numbers its files anew.
+    if (before !== undefined && (before.bornMs || bornMs) === bornMs) continue;
+    leaveAlone(now, path, "it is older, and was moved here");
+  }
 }
 
 /** Whether a file is surely what it was: a change in the same step of the disk's clock could not be told. */

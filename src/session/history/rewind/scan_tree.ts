@@ -102,11 +102,8 @@ export async function scanTree(
   };
   const given = ignores.sources.map((source) => readIgnoreRules(source, fold));
   const leave = (path: string, why: string, unknown: boolean) => {
-    scan.left.set(path, why);
+    leaveAlone(scan, path, why);
     if (unknown) scan.unknown.push({ path, why });
-    for (let at = parentOf(path); at !== "" && !scan.kept.has(at); at = parentOf(at)) {
-      scan.kept.set(at, why);
-    }
   };
   const read = async (path: string, rules: IgnoreRules[]): Promise<IgnoreRules[]> => {
     if (!live) return rules;
@@ -134,7 +131,7 @@ export async function scanTree(
     const rules = await read(path, outer);
     const inner: [string, IgnoreRules[]][] = [];
     const distinct = [...new Set(names)];
-    const found: (readonly [string, TreeEntry | null])[] = [];
+    const found: (readonly [string, TreeEntry | null | undefined])[] = [];
     for (let from = 0; from < distinct.length; from++) {
       if (from % LOOKS === 0) {
         found.push(
@@ -142,7 +139,7 @@ export async function scanTree(
             distinct.slice(from, from + LOOKS).map(async (name) =>
               [
                 join(path, name),
-                await files.entry(`${root}/${join(path, name)}`).catch(() => null),
+                await files.entry(`${root}/${join(path, name)}`).catch(() => undefined),
               ] as const
             ),
           ),
@@ -152,6 +149,10 @@ export async function scanTree(
       const name = at.slice(at.lastIndexOf("/") + 1);
       if (isGit(name)) {
         leave(at, "a repository's own files are left alone", false);
+        continue;
+      }
+      if (entry === undefined) {
+        leave(at, "it can't be looked at", true);
         continue;
       }
       if (entry === null) {
@@ -196,6 +197,12 @@ export async function scanTree(
   }
   await pause();
   return scan;
+}
+
+/** Nothing is done to a path, nor to what lies below, and the directories above stay. */
+export function leaveAlone({ left, kept }: Scan, path: string, why: string): void {
+  left.set(path, why);
+  for (let at = parentOf(path); at !== "" && !kept.has(at); at = parentOf(at)) kept.set(at, why);
 }
 
 /** The disk that something is on. */

@@ -47,8 +47,8 @@ const KINDS = ["file", "directory", "link", "other"] as const;
 export function writeTree({ at, prefix, ignores, nodes, unknown }: Tree): string {
   const list = Array.from(
     nodes,
-    ([path, { kind, mode, size, mtimeMs, ctimeMs, id, content }]) =>
-      [path, KINDS.indexOf(kind), mode, size, mtimeMs, ctimeMs, id, content] as const,
+    ([path, { kind, mode, size, mtimeMs, ctimeMs, id, content, bornMs = 0 }]) =>
+      [path, KINDS.indexOf(kind), mode, size, mtimeMs, ctimeMs, id, content, bornMs] as const,
   );
   return JSON.stringify({ version: 1, at, prefix, ignores, unknown, nodes: list });
 }
@@ -86,7 +86,7 @@ function readSkipped(value: JsonObject): Skipped {
 }
 
 function readNode(node: JsonValue[]): [string, TreeNode] | null {
-  const [path, kind, mode, size, mtimeMs, ctimeMs, id, content] = node;
+  const [path, kind, mode, size, mtimeMs, ctimeMs, id, content, bornMs] = node;
   if (typeof path !== "string" || !isInner(path) || KINDS[Number(kind)] === undefined) return null;
   if (content !== null && typeof content !== "string") return null;
   return [path, {
@@ -97,6 +97,7 @@ function readNode(node: JsonValue[]): [string, TreeNode] | null {
     ctimeMs: Number(ctimeMs),
     id: String(id),
     content,
+    bornMs: Number(bornMs ?? 0),
   }];
 }
 
