@@ -335,3 +335,24 @@ test("a turn that fails in the middle of a stream is told there, and the stream 
     await model.close();
   });
 });
+
+test("a turn whose beginning got lost is not tried again: it may have run", async () => {
+  const { APICallError } = await providerPackage();
+  const restart = { type: "onCrash" as const, baseDelayMs: 1 };
+  const methods: NonNullable<FakeServerOptions["methods"]> = {
+    "turn/start": (_, server) => {
+      queueMicrotask(() => server.crash());
+      return NO_ANSWER;
+    },
+  };
+  await onFake({ server: { methods }, client: { restart } }, async ({ client, cwd }) => {
+    const model = codexModel(client, { cwd });
+    for (const call of [() => model.doGenerate, () => model.doStream]) {
+      const error = await rejection(call()({ prompt: [user("x")] }));
+      assert.ok(APICallError.isInstance(error));
+      assert.match(error.message, /ended/);
+      assert.equal(error.isRetryable, false);
+    }
+    await model.close();
+  });
+});

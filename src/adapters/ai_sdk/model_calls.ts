@@ -110,6 +110,7 @@ export class Model {
     const { abortSignal: signal } = call;
     let session: ModelSession | null = null;
     let known: ModelSession | null = null;
+    let isAsked = false;
     try {
       signal?.throwIfAborted();
       if (this.#kept.closed) throw new SessionClosedError("The model was closed.");
@@ -120,6 +121,7 @@ export class Model {
       session = known ?? await this.#start(system, signal);
       const prompt = promptOf(conversation, known !== null);
       if (options.jsonOnly) prompt.text += "\n\nAnswer with one JSON value and nothing else.";
+      isAsked = true;
       const turn = await session.askStream(prompt, options.ask);
       const run: Run = {
         call,
@@ -149,7 +151,8 @@ export class Model {
       if (known !== null && error instanceof SessionClosedError) {
         return await this.#begin(given, isWhole);
       }
-      throw callError(error, signal);
+      // A turn whose beginning got lost may have run.
+      throw callError(error, signal, isAsked);
     }
   }
 
