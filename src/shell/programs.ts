@@ -47,7 +47,7 @@ const SCRIPT_RUNNERS =
 /** Builtins of both kinds that follow. */
 const ASSIGNERS =
   "export declare typeset local readonly integer float nameref read set setopt unset printf print getopts " +
-  "let umask ulimit";
+  "let umask ulimit wait zparseopts zformat zstyle";
 
 /** What starts builtins of the shell; to other programs `.` is a directory: `find . -name x`. */
 const BUILTIN_RUNNERS =
@@ -58,8 +58,8 @@ const BUILTIN_RUNNERS =
  * the quotes around it.
  */
 const ARITHMETIC =
-  "test [ wait shift return exit break continue logout kill bye fg bg jobs disown times pushd popd dirs " +
-  "zparseopts zformat zstyle zcompile sleep" + " " + ASSIGNERS;
+  "test [ shift return exit break continue logout kill bye fg bg jobs disown times pushd popd dirs " +
+  "zcompile sleep" + " " + ASSIGNERS;
 
 /** Builtins after which later commands may mean something else. */
 const STATEFUL = "shopt unsetopt exec disable unalias unhash" + " " + ASSIGNERS;

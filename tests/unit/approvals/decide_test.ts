@@ -109,6 +109,13 @@ const ROWS: Row[] = [
     sh("export PATH=/evil; git status"),
     "ask",
   ],
+  // Bash unsets PATH, and looks in the directory then: `git` there may be anybody's.
+  [
+    "a builtin that changes PATH",
+    [...gitStatus, allow({ command: ["wait"] })],
+    sh("wait -p PATH; git status"),
+    "ask",
+  ],
   ["a variable alone", [allow({ command: ["export"] })], sh("export PATH=/evil"), "allow"],
   ["a substitution split over lines", gitStatus, sh('git status "$\\\n(touch x)"'), "ask"],
   ["a shell in capital letters", gitStatus, commandOf("BASH -lc 'git status'"), "ask"],

@@ -62,6 +62,8 @@ const notSimple: [string, string[]][] = [
   ["trap 'rm x' EXIT", ["trap", "rm x", "EXIT"]],
   ["export PATH=/evil; rm x", ["rm", "x"]],
   ["printf -v PATH /evil; rm x", ["rm", "x"]],
+  ["wait -p PATH; rm x", ["rm", "x"]],
+  ["zformat -f PATH /evil; rm x", ["rm", "x"]],
   ["if [[ -f x ]]; then rm x; fi", ["rm", "x"]],
   ["i=$((i+1)); rm x", ["rm", "x"]],
   ["bash -ic 'rm x'", ["rm", "x"]],
