@@ -436,6 +436,40 @@ for (const what of ["an answer that does not fit", "a failure that may pass", "a
   });
 }
 
+for (const what of ["prompt", "review"]) {
+  test(`an interrupt right after the abort of a ${what} settles when that has stopped`, async () => {
+    const named = Promise.withResolvers<void>();
+    const { answer, turns } = heldTurns();
+    const begin = async (params: Message, server: FakeServer) => {
+      await named.promise;
+      const answered = answer({ input: [], ...params }, server);
+      setTimeout(() => turns[0]!.started());
+      return { ...answered, reviewThreadId: params.threadId };
+    };
+    const methods = {
+      "turn/start": begin,
+      "review/start": begin,
+      "thread/settings/update": () => ({}),
+    };
+    await onFake({ server: { methods } }, async ({ session, server }) => {
+      const stop = new AbortController();
+      const { signal } = stop;
+      const asked = rejection(
+        what === "review"
+          ? session.review({ type: "uncommitted" }, { signal })
+          : session.ask("now", { signal }),
+      );
+      await server().waitFor(({ method }) => method === "turn/start" || method === "review/start");
+      stop.abort(new Error("enough"));
+      const interrupted = session.interrupt();
+      await asked;
+      named.resolve();
+      await interrupted;
+      assert.equal(turns[0]?.signal.aborted, true);
+    });
+  });
+}
+
 for (const what of ["review", "compaction"]) {
   test(`a ${what} that is interrupted while it is prepared is not begun`, async () => {
     const held = Promise.withResolvers<Message>();

@@ -105,7 +105,6 @@ export class PromptRun {
   #options: AskOptions;
   readonly #emit: EmitTurnEvent;
   readonly #stopped = new AbortController();
-  #isSettled = false;
   readonly #identified = Promise.withResolvers<Turn>();
   /** Turns of this prompt, tries and repairs included. */
   readonly #outcomes: Set<TurnOutcome> = new Set();
@@ -132,10 +131,7 @@ export class PromptRun {
     else signal?.addEventListener("abort", forward, { once: true });
     this.identified = this.#identified.promise;
     this.identified.catch(() => {});
-    this.result = this.#drive(prompt).finally(() => {
-      this.#isSettled = true;
-      signal?.removeEventListener("abort", forward);
-    });
+    this.result = this.#drive(prompt).finally(() => signal?.removeEventListener("abort", forward));
     this.result.catch((error) => this.#identified.reject(error));
   }
 
@@ -148,11 +144,13 @@ export class PromptRun {
   /** Stops the running turn, or what there is instead of it; settles when it has stopped, rejects when it has not. */
   async interrupt(): Promise<void> {
     const { current } = this;
-    if (current !== null && !current.isSettled) {
-      // However it ends, no other try and no repair follows it.
-      this.#options = {};
-      assertStopped(await current.stop() || current.isSettled);
-    } else if (!this.#isSettled) this.cancel(new TurnInterruptedError(this.#partial()));
+    if (current === null || current.isSettled) {
+      this.cancel(new TurnInterruptedError(this.#partial()));
+    }
+    // However it ends, no other try and no repair follows it.
+    this.#options = {};
+    // One that was given up may be without a name yet.
+    if (current !== null) assertStopped(await current.stop() || current.turn === null);
   }
 
   #partial(): PartialTurn {

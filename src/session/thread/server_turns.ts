@@ -68,9 +68,8 @@ export async function review(
     return done;
   }, async (giveUp) => {
     interrupted = new TurnInterruptedError(run?.partial() ?? unnamedTurn(host.threadId));
-    if (run !== null && !run.isSettled) return await run.stop() || run.isSettled;
-    giveUp(interrupted);
-    return true;
+    if (run === null || run.isSettled) giveUp(interrupted);
+    return run === null || await run.stop() || run.turn === null;
   });
   return answer === null ? result : { ...result, output: (await answer as PromptRunResult).output };
 }

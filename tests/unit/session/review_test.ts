@@ -39,6 +39,7 @@ test("a review that is stopped while it is stored asks for no findings, and so d
       turns: {
         start: () => ({
           isSettled: true,
+          stop: () => Promise.resolve(true),
           over: () => Promise.resolve(),
           settled: Promise.resolve({ by: "server" }),
           identified: Promise.resolve({ turnId: "u", reached: () => Promise.resolve() }),
