@@ -206,6 +206,8 @@ export class LiveSession {
         throw error;
       });
       this.#begin(stream);
+      // It was stopped with what told of it: nobody would hear of its end.
+      if (this.log.closed) throw conflict("sessionClosed", "The session was released. Try again.");
       return stream.turnId;
     } catch (error) {
       // A thread that was closed behind our back is opened anew next time.

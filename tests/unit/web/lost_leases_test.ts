@@ -11,7 +11,13 @@ import { test } from "../../_harness.ts";
 const sessionId = `sess_${"a".repeat(32)}`;
 
 /** A bridge in a cluster of which nobody else is there. */
-function node(client: object, store = new MemorySessionStore(), tail?: EventTail, idleMs = 60_000) {
+function node(
+  client: object,
+  store = new MemorySessionStore(),
+  tail?: EventTail,
+  idleMs = 60_000,
+  leaseMs = tail === undefined ? 1_000 : 60_000,
+) {
   const owners = new MemorySessionOwners();
   const thread = { threadId: "t", askStream: never, close: done, release: done };
   const bridge = createBridge({
@@ -30,7 +36,7 @@ function node(client: object, store = new MemorySessionStore(), tail?: EventTail
     ...{ store, idleMs },
     cluster: {
       ...{ url: "http://127.0.0.1:9/", owners, secret: "x".repeat(32) },
-      ...(tail === undefined ? { leaseMs: 1_000 } : { tail, leaseMs: 60_000 }),
+      ...(tail === undefined ? { leaseMs } : { tail, leaseMs }),
     },
   });
   return { bridge, owners, store };
@@ -78,6 +84,35 @@ test("a session that another node took while it was read is not served here, and
   // Nor does anybody wait for what was never begun.
   await assert.rejects(adapter.readSession("ann", sessionId), moved);
   assert.equal(reads, 1);
+  await bridge.close();
+  clearInterval(alive);
+});
+
+test("a turn that begins when another node has the session is refused: nobody hears of its end", async () => {
+  const alive = setInterval(() => {}, 60_000);
+  const over = Promise.withResolvers<null>();
+  let stopped = 0;
+  const release = () => {
+    stopped++;
+    over.resolve(null);
+    return done();
+  };
+  const turn = { turnId: "turn", recv: () => over.promise, interrupt: done, steer: done };
+  const askStream = async () => {
+    await taken(owners);
+    return turn;
+  };
+  const thread = { threadId: "t", askStream, close: done, release };
+  const tail = new MemoryEventTail();
+  const { bridge, owners } = node(
+    { startSession: () => Promise.resolve(thread) },
+    ...[new MemorySessionStore(), tail, 60_000, 1_000] as const,
+  );
+  await bridge.adapter.createSession("ann", {}, sessionId);
+  // Not sent again by itself: the prompt has reached codex.
+  const refused = { status: 409, reason: "sessionClosed" };
+  await assert.rejects(bridge.adapter.createTurn("ann", sessionId, { text: "go on" }), refused);
+  assert.deepEqual([stopped, await tail.read(sessionId, Infinity)], [1, []]);
   await bridge.close();
   clearInterval(alive);
 });
