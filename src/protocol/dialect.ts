@@ -180,7 +180,10 @@ const FEATURES: Record<Feature, { since?: string; until?: string }> = {
    * without numbers, after which 0.169 opens it no more.
    */
   pagedThreads: { since: "0.152.1" },
-  /** `thread/resume` of a thread that is still loaded takes its `config`. 0.104 and 0.125 ignore it. */
+  /**
+   * `thread/resume` of a thread that is still loaded takes its `config`. 0.104 and 0.125 ignore it. The same versions go on
+   * with a thread in pages in lines without numbers; 0.145 numbers them.
+   */
   settingsOfLoaded: { since: "0.145.0" },
   /** Closes a thread by itself some 50 ms after its release, though it was archived and resumed meanwhile. */
   closesReleased: { since: "0.106.0", until: "0.121.0" },

@@ -213,6 +213,32 @@ test("a thread that an older codex began is read by a newer one", () =>
     );
   }));
 
+for (const version of codexes("0.145.0", "0.128.0", "0.104.0")) {
+  test(`an older codex goes on with a thread, or leaves it to the newer one [${version}]`, () =>
+    inWorld("0.169.0", async (world) => {
+      const begun = await (await world.connect()).startSession({ cwd: world.cwd });
+      const { threadId } = begun;
+      await begun.ask("say one");
+      await begun.release();
+      const older = await world.connect({ codexPath: await codexPath(version) });
+      // It goes on without the numbers that the newer one gives each line, which reads the thread no more then.
+      const going = older.resumeSession(threadId, { cwd: world.cwd });
+      if (version === "0.145.0") await (await going).ask("say two");
+      else {
+        const refused = await rejection(going);
+        assert.ok(refused instanceof UnsupportedError, String(refused));
+        assert.equal(refused.since, "0.152.1");
+      }
+      await older.shutdown();
+      const again = await world.connect();
+      await (await again.resumeSession(threadId, { cwd: world.cwd })).ask("say three");
+      assert.deepEqual(
+        world.model.requests.at(-1)!.userTexts.filter((text) => /^say/.test(text)),
+        ["say one", ...version === "0.145.0" ? ["say two"] : [], "say three"],
+      );
+    }));
+}
+
 for (const version of codexes("0.169.0", "0.125.0", "0.104.0")) {
   const whole = version === "0.104.0";
 

@@ -8,11 +8,11 @@
  */
 import { messageOf, ThreadInUseError, UnsupportedError } from "../../errors/mod.ts";
 import { asList, joinBytes, memberOf, stringOf } from "../../json.ts";
-import { isLinked } from "../../platform/fs.ts";
+import { fileSystem, isLinked } from "../../platform/fs.ts";
 import type { FileSystem } from "../../platform/mod.ts";
 import { compareVersions, featureSince, isRefusal, supports } from "../../protocol/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
-import { folderOf, isFileOf, modeOf, readStored, rolloutFile } from "./rollout.ts";
+import { firstLine, folderOf, isFileOf, modeOf, readStored, rolloutFile } from "./rollout.ts";
 import { threadStoreError } from "./thread_store.ts";
 
 /** What is compared at once. */
@@ -103,10 +103,24 @@ export async function materialise(
 
 /** The file in which this codex goes on with the thread, if it knows it. */
 async function knownFile(core: RuntimeCore, threadId: string): Promise<string | null> {
+  return rolloutFile(await pathOf(core, threadId));
+}
+
+/** Empty where there is none. */
+async function pathOf(core: RuntimeCore, threadId: string): Promise<string> {
   const read = await core.callNow("thread/read", { threadId, includeTurns: false })
     .catch(() => null);
-  const path = stringOf(read, "thread", "path");
-  return path === null ? null : rolloutFile(path);
+  return stringOf(read, "thread", "path") ?? "";
+}
+
+/** Rejects a thread with which this codex would go on in a way that its writer reads no more, where that can be read. */
+export async function assertGoesOn(core: RuntimeCore, threadId: string): Promise<void> {
+  const files = fileSystem();
+  const path = await pathOf(core, threadId);
+  // Codex may be on another machine.
+  if (await files?.size(path)) {
+    assertReadable(core.server.version, await firstLine(files!, path));
+  }
 }
 
 /** Rejects a file that this codex reads, and would write to in a way that its writer reads no more. */

@@ -23,6 +23,7 @@ import { dotenvIsDirect } from "../../launch/mod.ts";
 import { fileSystem } from "../../platform/fs.ts";
 import { canRead } from "../../platform/mod.ts";
 import { featureSince, isRefusal, supports } from "../../protocol/mod.ts";
+import { assertGoesOn } from "../history/materialise.ts";
 import { isAttached, isRemote, readHomeFile, type RuntimeCore } from "../../runtime/mod.ts";
 import { firstLine } from "../history/rollout.ts";
 import type { ResolvedProfile } from "../profile.ts";
@@ -162,7 +163,7 @@ export function toolsInMeta(line: string): ToolSpec[] {
 // A thread that is still loaded.
 
 /**
- * Makes codex forget a thread that it has loaded: before 0.145 it takes no settings for such a one, and before 0.136 it goes
+ * Rejects a thread that codex before 0.145 would spoil. Makes codex forget one that it has loaded: before 0.145 it takes no settings for such a one, and before 0.136 it goes
  * on with what was accepted for the session before. Where the thread has `agents`, it stays with them and with what was
  * accepted when it is released (0.145). Nothing but archiving drops them, and the thread is brought back at once. On a codex
  * that others use as well, rejects with `UnsupportedError` when it is `needed` for settings, and else leaves it.
@@ -176,6 +177,7 @@ export async function unloadThread(
 ): Promise<void> {
   const takesSettings = supports(core.server.version, "settingsOfLoaded");
   if (takesSettings && !agents) return;
+  if (!takesSettings) await assertGoesOn(core, threadId);
   const options = defined({ signal });
   const closes = supports(core.server.version, "closesReleased");
   const end = performance.now() + (closes ? LEAVING_MS : 0);

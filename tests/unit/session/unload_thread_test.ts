@@ -32,6 +32,7 @@ test("unloadThread() makes codex forget a thread where its settings or agents ca
       const core = {
         server: { version },
         config: attached ? { transport: { type: "unix", path: "/a" } } : {},
+        callNow: () => Promise.resolve({}),
         call: (method: string) => {
           calls.push(method);
           return Promise.resolve(method === LIST ? { data: loaded ? ["other", "t"] : [] } : {});
@@ -56,6 +57,7 @@ test("unloadThread() asks again for a thread that codex is just releasing", asyn
   const core = {
     server: { version: "0.169.0" },
     config: {},
+    callNow: () => Promise.resolve({}),
     call: (method: string) => {
       calls.push(method);
       const words = method === "thread/archive" ? missing.shift() : undefined;
@@ -80,6 +82,7 @@ test("unloadThread() waits for a codex that closes a released thread by itself",
     const core = {
       server: { version },
       config: {},
+      callNow: () => Promise.resolve({}),
       call: (method: string) => {
         calls.push(method);
         return Promise.resolve({ data: calls.length < 3 ? ["t"] : [] });
@@ -101,6 +104,7 @@ test("unloadThread() leaves no thread out of the history, though it is given up 
     const core = {
       server: { version: "0.169.0" },
       config: {},
+      callNow: () => Promise.resolve({}),
       call: async (method: string, _: unknown, { signal }: { signal?: AbortSignal } = {}) => {
         calls.push(method);
         if (method === LIST) return { data: ["t"] };

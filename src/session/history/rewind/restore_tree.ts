@@ -230,28 +230,17 @@ export function stepsToJson(steps: readonly Step[]): JsonValue[] {
   return steps.map((step) => ({ ...step, was: step.was === null ? null : { ...step.was } }));
 }
 
+const KNOWN_STEP = /^(?:remove|removeDirectory|makeDirectory|setMode|write|link)$/;
+
 /** Reads what {@linkcode stepsToJson} made; what leads out of the workspace is left out. */
 export function stepsFromJson(value: JsonValue | undefined): Step[] {
   return asList(value).flatMap((each): Step[] => {
     if (!isJsonObject(each)) return [];
     const [path, what, content] = ["path", "do", "content"].map((key) => stringOf(each, key));
-    if (!path || !isInner(path)) return [];
+    if (!path || !isInner(path) || !KNOWN_STEP.test(what ?? "")) return [];
     const was = isJsonObject(each["was"]) ? entryFrom(each["was"]) : null;
     const mode = (numberOf(each, "mode") ?? 0) & 0o777;
-    switch (what) {
-      case "remove":
-      case "removeDirectory":
-      case "makeDirectory":
-        return [{ do: what, path, was }];
-      case "setMode":
-        return [{ do: what, path, was, mode }];
-      case "write":
-        return [{ do: what, path, was, mode, content: content ?? "" }];
-      case "link":
-        return [{ do: what, path, was, content: content ?? "" }];
-      default:
-        return [];
-    }
+    return [{ do: what, path, was, mode, content: content ?? "" } as Step];
   });
 }
 

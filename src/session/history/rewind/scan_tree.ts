@@ -124,7 +124,12 @@ export async function scanTree(
     try {
       names = await files.list(path === "" ? root : `${root}/${path}`);
     } catch (error) {
-      if (path === "") throw unreadable(error);
+      if (path === "") {
+        throw new CheckpointError("The workspace can't be read, so it can't be recorded.", {
+          cause: error,
+          data: { reason: "unreadable" },
+        });
+      }
       leave(`${path}/`, "its directory can't be read", true);
       return [];
     }
@@ -297,13 +302,6 @@ export function excludesFile(config: string): string | null {
     if (value) named = value.replace(/^"(.*)"$/, "$1");
   }
   return named;
-}
-
-function unreadable(cause: unknown): CheckpointError {
-  return new CheckpointError("The workspace can't be read, so it can't be recorded.", {
-    cause,
-    data: { reason: "unreadable" },
-  });
 }
 
 function tooManyRules(): CheckpointError {
