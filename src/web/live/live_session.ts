@@ -102,7 +102,7 @@ export class LiveSession {
       question: (event) => this.#question(event),
     });
     if (parts.thread !== null) this.#listener.listen(parts.thread);
-    this.#restore(restored);
+    this.#restore(restored, parts.history);
   }
 
   /** Who owns it. */
@@ -402,9 +402,10 @@ export class LiveSession {
   }
 
   /** What the owner before told goes on from there; its turn does not. */
-  #restore(restored: readonly RestoredEvent[]): void {
-    this.log.restore(restored);
+  #restore(restored: readonly RestoredEvent[], history: readonly TurnSnapshot[]): void {
     const events = restored.map(({ event }) => event);
+    // Who comes back reads what nobody was told.
+    if (!misses(events, history)) this.log.restore(restored);
     const open = this.#transcript.replay(events, this.threadId);
     for (const event of events) this.#state.apply(event);
     for (const end of endsOfQuestions(events, Date.now())) this.#append(end);
@@ -415,6 +416,15 @@ export class LiveSession {
       this.#take({ type: "turnCompleted", threadId, turnId, status: "interrupted", error });
     }
   }
+}
+
+/** Whether codex has had a turn since these events: its owner could not write down what happened in it. */
+function misses(events: readonly WebSessionEvent[], history: readonly TurnSnapshot[]): boolean {
+  const told = history.filter(({ turnId }) =>
+    events.some((event) => "turnId" in event && event.turnId === turnId)
+  );
+  // Codex before 0.169 may name them otherwise.
+  return told.length > 0 && told.at(-1) !== history.at(-1);
 }
 
 /** Whether codex certainly has not begun with the prompt: it was not sent, or refused. */

@@ -265,6 +265,39 @@ test("the next owner tells the end of a question that died with the one before",
   clearInterval(alive);
 });
 
+test("who comes back after a turn that no owner could write down is told of a gap", async () => {
+  const alive = setInterval(() => {}, 60_000);
+  const turnsOf = (...ids: string[]) =>
+    ids.map((turnId) => ({ turnId, status: "completed", items: [] }));
+  const first = async (...ids: string[]) => {
+    const store = new MemorySessionStore();
+    await stored(store);
+    const tail = new MemoryEventTail();
+    const base = { threadId: "t", turnId: "told" };
+    const events = [
+      { ...base, type: "turnStarted" },
+      { ...base, type: "turnCompleted", status: "completed", error: null },
+    ];
+    const entries = events.map((event, i) => ({
+      seq: i + 1,
+      text: JSON.stringify({ by: "before", event }),
+    }));
+    await tail.append(sessionId, 0, entries);
+    const readThread = () => Promise.resolve({ turns: turnsOf(...ids) });
+    const { bridge } = node({ readThread }, store, tail);
+    const after = "before-1";
+    const { value } = await bridge.adapter.subscribeEvents("ann", sessionId, { after }).next();
+    const { turns } = await bridge.adapter.readSession("ann", sessionId);
+    await bridge.close();
+    return [value?.event.type, turns.map(({ turnId }) => turnId)];
+  };
+  // The one before could ask codex, and not reach the engine: none of its turn's events are anywhere.
+  assert.deepEqual(await first("told", "untold"), ["lagged", ["told", "untold"]]);
+  assert.deepEqual(await first("older", "told"), ["turnCompleted", ["older", "told"]]);
+  assert.deepEqual(await first("told as another"), ["turnCompleted", ["told as another"]]);
+  clearInterval(alive);
+});
+
 test("a turn that begins while the bridge is drained has its time as well", async () => {
   const alive = setInterval(() => {}, 60_000);
   const store = new MemorySessionStore();
