@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { AsyncLocalStorage } from "node:async_hooks";
 import {
   BudgetExceededError,
+  HookBlockedError,
   MessageTooLargeError,
   RequestTimeoutError,
   SessionClosedError,
@@ -779,3 +780,37 @@ test("handlers and hooks run in the asynchronous context of their prompt, not in
     assert.deepEqual(users, ["ann", "bob"], who);
   }
 });
+
+for (
+  const [what, blocked, told] of [
+    ["prompt", "preRun", ["preRun"]],
+    ["review", "preRun", ["preRun"]],
+    ["goal", "preRun", ["preRun"]],
+    ["prompt", "preTurn", ["preRun", "preTurn", "postRun"]],
+    ["review", "preTurn", ["preRun", "preTurn", "postRun"]],
+  ] as const
+) {
+  test(`post-hooks of a ${what} hear of what has begun, and of nothing else: ${blocked} blocks`, async () => {
+    const phases: string[] = [];
+    const note = (context: HookContext) => {
+      phases.push(context.phase);
+      return context.phase === blocked
+        ? { type: "block", reason: "no" } as const
+        : { type: "continue" } as const;
+    };
+    const hooks = {
+      pre: [{ name: "before", phases: ["preRun", "preTurn"] as const, call: note }],
+      post: [{ name: "after", phases: ["postRun", "postTurn"] as const, call: note }],
+    };
+    const session = { hooks, goals: true };
+    await onFake({ session }, async ({ session }) => {
+      const asked = what === "prompt"
+        ? session.ask("now")
+        : what === "review"
+        ? session.review({ type: "uncommitted" })
+        : session.startGoal("now");
+      assert.ok(await rejection(asked) instanceof HookBlockedError);
+      assert.deepEqual(phases, told);
+    });
+  });
+}

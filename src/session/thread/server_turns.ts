@@ -92,7 +92,14 @@ async function reviewTurn(
   const hooks = host.hookRun(profile, signal);
   const prompt = target.type === "custom" ? target.instructions : `Review: ${describe(target)}`;
   const asked = await hooks.pre("preRun", { prompt });
-  const turn = await hooks.pre("preTurn", { prompt: asked.prompt ?? prompt });
+  const turn = await hooks.pre("preTurn", { prompt: asked.prompt ?? prompt }).catch(
+    async (error) => {
+      const facts = { prompt: asked.prompt ?? prompt, status: "error" as const, error };
+      const told = hooks.post("postRun", facts);
+      if (!signal.aborted) await told;
+      throw error;
+    },
+  );
   const takesPrompt = target.type === "custom";
   const wanted = turn.prompt ?? asked.prompt ?? prompt;
   const final = takesPrompt ? wanted : prompt;

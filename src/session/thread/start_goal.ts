@@ -47,11 +47,12 @@ export async function startGoal(
     const { profile } = host;
     const hooks = host.hookRun(profile, signal);
     let reopened = false;
+    let final: string | null = null;
     try {
       // Loaded with the first goal, which has its place by now.
       const loaded = await import("./goal.ts");
       const patched = await hooks.pre("preRun", { prompt: objective });
-      const final = patched.prompt ?? objective;
+      final = patched.prompt ?? objective;
       // A goal that was left on the thread would go on.
       await core.call("thread/goal/clear", { threadId: host.threadId }, {
         timeoutMs: loaded.CALL_MS,
@@ -81,7 +82,7 @@ export async function startGoal(
         await run.finish().catch(() => {});
       } else {
         if (reopened) await host.reopen(false).catch(() => {});
-        await hooks.post("postRun", { prompt: objective, status: "error", error });
+        if (final !== null) await hooks.post("postRun", { prompt: final, status: "error", error });
         release();
       }
       throw error;
