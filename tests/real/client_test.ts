@@ -212,7 +212,10 @@ versions("sessions and clients are disposable, and may be closed more than once"
       assert.ok(await rejection(session.askStream("more")) instanceof SessionClosedError);
     }
     assert.deepEqual(await ids(client), []);
-    assert.deepEqual(await ids(client, { archived: true }), [threadId]);
+    const archived = await ids(client, { archived: true });
+    // Missed once on a busy machine: whether it comes late or not at all tells whose fault it is.
+    if (archived.length === 0) assert.fail(`none, then ${await ids(client, { archived: true })}`);
+    assert.deepEqual(archived, [threadId]);
     await client.shutdown();
     assert.ok(!isRunning(pid));
     const late = await rejection(client.startSession({ cwd: world.cwd }));

@@ -57,10 +57,14 @@ for (const version of codexes("0.169.0", "0.145.0", "0.104.0")) {
       assert.ok(await world.isQuiet(), "a turn goes on");
 
       // What is enough is enough.
+      const before = world.model.requests.length;
       const { assistantText, usage } = await session.ask(
         world.prompt([[script.exec("true")], "Done."]),
         { limits: { tokens: 2 * CALL, modelCalls: 2, toolCalls: 1 } },
-      );
+      ).catch((error: BudgetExceededError) => {
+        const items = error.items?.map((item) => JSON.stringify(item)).join("\n");
+        return assert.fail(`${error}\n${world.model.requests.length - before} calls\n${items}`);
+      });
       assert.equal(assistantText, "Done.");
       assert.equal(usage?.totalTokens, 2 * CALL);
       contexts.push(session.context);
