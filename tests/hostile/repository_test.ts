@@ -356,6 +356,27 @@ for (const version of CODEX_VERSIONS) {
     });
   }
 
+  if (version === NEWEST_CODEX) {
+    test(`a repository between a root and the cwd is run by codex, as told, ${version}`, async () => {
+      const settings = () => `[filter "evil"]\n\tclean = "${world.touch("between")}; cat"\n`;
+      const world: Hostile = await Hostile.start(
+        version,
+        runs(() =>
+          `cd .. && git init -q; touch deep/file && git add . && printf '%s' '${settings()}' >> .git/config && ` +
+          "echo '* filter=evil' > .gitattributes && touch -d 2001-01-01 deep/file"
+        ),
+      );
+      await using _ = world;
+      const cwd = join(world.sub, "deep");
+      await mkdir(cwd);
+      const sandbox = { type: "workspaceWrite", writableRoots: [world.repo] } as const;
+      for (let i = 0; i < 20 && !existsSync(world.mark("between")); i++) {
+        await world.ask({ cwd, ...WRITES, sandbox });
+      }
+      assert.ok(existsSync(world.mark("between")), "it does not any more: the guide can say so");
+    });
+  }
+
   test(`codex's own rules are told, and refused where somebody watches, ${version}`, async (t) => {
     const world: Hostile = await Hostile.start(version, runs(() => world.touch("rule")));
     await using _ = world;
