@@ -166,6 +166,30 @@ for (const [name, onTurn] of Object.entries(ENDS)) {
   });
 }
 
+test("a turn that its limits stop has failed in both streams, and was not given up", async () => {
+  const onTurn = (turn: FakeTurn) => {
+    turn.say("Half", { open: true });
+    turn.usage({
+      inputTokens: 50,
+      cachedInputTokens: 0,
+      outputTokens: 9,
+      reasoningOutputTokens: 0,
+      totalTokens: 59,
+    });
+  };
+  const limits = { tokens: 5 };
+  await world("0.169", onTurn, async ({ session }) => {
+    const stream = toUIMessageStream(await session.askStream("x", { limits }));
+    const [finish, error] = (await collect<UIChunk>(stream)).slice(-2);
+    assert.match(JSON.stringify(finish), /"finishReason":"error"/);
+    assert.match(JSON.stringify(error), /"type":"error","errorText":"[^"]*limits\.tokens/);
+  });
+  await world("0.169", onTurn, async ({ session }) => {
+    const end = (await collect(toEvents(await session.askStream("x", { limits })))).at(-1);
+    assert.match(JSON.stringify(end), /RUN_ERROR.*limits\.tokens.*"code":"budgetExceeded"/);
+  });
+});
+
 test("leaving either stream stops the turn, also while nothing comes", async () => {
   const held = (turn: FakeTurn) => turn.say("Half", { open: true });
   await world("0.169", held, async ({ session, server }) => {
