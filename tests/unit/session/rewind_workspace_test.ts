@@ -690,6 +690,22 @@ test("the store is its owner's, damage in it is told, and nothing in it leads ou
   assert.equal(readFileSync(victim, "utf8"), "theirs");
 });
 
+test("content that a machine without power has left empty in the store is kept anew", async () => {
+  await using b = await box();
+  b.put("a.txt", "a");
+  await (await b.open()).record(undefined);
+  const objects = readdirSync(b.home, { recursive: true }).map((name) => join(b.home, `${name}`))
+    .filter((path) => /objects/.test(path) && statSync(path).isFile());
+  assert.equal(objects.length, 1);
+  writeFileSync(objects[0]!, "");
+  const w = await b.open();
+  const tree = await w.record(undefined);
+  b.put("a.txt", "changed");
+  const { skipped } = await w.restore(tree, null, nothing, undefined);
+  assert.deepEqual(skipped, []);
+  assert.equal(readFileSync(join(b.root, "a.txt"), "utf8"), "a");
+});
+
 test("the user's own ignore file is found in git's configuration", () => {
   assert.equal(excludesFile("[user]\nexcludesFile = no\n[core]\n\texcludesfile = ~/ig\n"), "~/ig");
   assert.equal(excludesFile('[core "x"]\nexcludesFile = no\n'), null);

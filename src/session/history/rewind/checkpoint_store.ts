@@ -169,7 +169,9 @@ export class CheckpointStore {
     const name = await sha256(bytes);
     const folder = `objects/${name.slice(0, 2)}`;
     const path = `${this.path}/${folder}/${name}`;
-    if (await this.#tree.entry(path) !== null) return { hash: name, added: 0 };
+    // A machine that lost its power may have left it empty.
+    const there = await this.#tree.entry(path);
+    if (there?.size === bytes.length) return { hash: name, added: 0 };
     await this.#folder(folder);
     await this.#write(path, bytes, false);
     return { hash: name, added: bytes.length };
