@@ -137,11 +137,11 @@ export function takeArgument<T>(where: string, argument: string, given: T, of: K
   return taken;
 }
 
-/** All options of an object; what a class of the caller's declares may be its prototype's. */
+/** All options of an object: of a class of the caller's they may be its prototype's, and some are hidden from loops. */
 function all(given: Readonly<Record<string, unknown>>, { options }: Shape): object {
   const members = { ...given };
   for (const name in options) {
-    const member = Object.hasOwn(given, name) ? undefined : given[name];
+    const member = Object.hasOwn(members, name) ? undefined : given[name];
     if (member !== undefined) members[name] = member;
   }
   return members;

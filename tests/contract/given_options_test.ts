@@ -76,6 +76,31 @@ test("copied() hands on data that is more than what its keys show", () => {
   assert.equal(marked[kind], "object");
 });
 
+test("options that are hidden from loops hold, whoever they are given to", async () => {
+  const hidden = <T extends object>(options: T, more: Message) => {
+    for (const [name, value] of Object.entries(more)) {
+      Object.defineProperty(options, name, { value });
+    }
+    return options;
+  };
+  await onFake({}, async ({ client, session, cwd, server }) => {
+    const call = () => ({ type: "block" as const, reason: "no" });
+    const hooks = { hooks: { pre: [{ name: "guard", phases: ["preTurn"], call }] } };
+    const guarded = await client.startSession(hidden({ cwd }, hooks));
+    const asks = [
+      () => guarded.ask("x"),
+      () => session.ask("x", hidden({}, hooks)),
+      () => client.run(cwd, "x", hidden({}, hooks)),
+    ];
+    for (const ask of asks) {
+      assert.equal((await rejection(ask()) as Error).name, "HookBlockedError");
+    }
+    const wrong = client.startSession(hidden({ cwd }, { limits: { tokens: -4 } }));
+    assert.match(String(await rejection(wrong)), /`limits\.tokens` must be/);
+    assert.ok(!server().received.some(({ method }) => method === "turn/start"));
+  });
+});
+
 test("a server that was prewarmed is found by data of any prototype", async () => {
   let servers = 0;
   const open = fakeTransport((end) => void (new FakeServer(end), servers++));
