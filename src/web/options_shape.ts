@@ -108,7 +108,7 @@ const origin: Kind = kind(
   (value: string) => {
     const { protocol, origin } = URL.parse(value) ?? {};
     return /^https?:$/.test(protocol ?? "")
-      ? origin === value
+      ? origin === value && !value.includes("*")
       : /^[a-z][a-z\d+.-]*:\/\/[^\s/?#@*]+$/.test(value);
   },
 );
@@ -118,7 +118,7 @@ const host: Kind = kind(
   ["string"],
   (value: string) => {
     const { host, hostname } = URL.parse(`http://${value}`) ?? {};
-    return value === "*" || value === host || value === hostname;
+    return value === "*" || !value.includes("*") && (value === host || value === hostname);
   },
 );
 

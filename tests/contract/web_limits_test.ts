@@ -454,9 +454,10 @@ test("options of a bridge that could take no effect are an error at the door", (
         "https://app.example/",
         "https://App.example",
         "https://a.example:443",
+        "https://*.example",
       ]
         .map((origin) => ({ origins: [origin] })),
-      ...["https://app.example", "App.example", "app.example/", "a b", ""]
+      ...["https://app.example", "App.example", "app.example/", "a b", "", "*.example"]
         .map((host) => ({ hosts: [host] })),
       ...["/a b", "/a?b", "/a#b", "/a/../b", "/\u00e9"].map((basePath) => ({ basePath })),
       { rules: [{ effect: "maybe" }] },
