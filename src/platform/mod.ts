@@ -49,6 +49,7 @@ export {
   canSpawn,
   currentDirectory,
   entryKind,
+  type FileStat,
   isEndless,
   isExecutable,
   isGranted,
@@ -68,6 +69,7 @@ export {
   scriptPath,
   sharedBuiltin,
   signalProcess,
+  statOf,
   unrefTimer,
   writeTextFile,
 } from "./runtime.ts";

@@ -12,7 +12,7 @@ export type PathKind = "file" | "directory" | "other" | "missing" | "unknown";
 
 interface NodeFs {
   readlinkSync(path: string): string;
-  statSync(path: string): { isFile(): boolean; isDirectory(): boolean; mode: number; size: number };
+  statSync(path: string): FileStat & { isFile(): boolean; isDirectory(): boolean };
   lstatSync(path: string): { isSymbolicLink(): boolean };
   realpathSync: { native(path: string): string };
   readFileSync(path: string, encoding: "utf8"): string;
@@ -217,12 +217,15 @@ function missingOrUnknown(error: unknown): "missing" | "unknown" {
   return isGone(error) ? "missing" : "unknown";
 }
 
-interface FileStat {
+/** What a file is like. */
+export interface FileStat {
   mode: number | null;
   size: number;
+  uid: number | null;
 }
 
-function statOf(path: string): FileStat | null {
+/** What a path leads to is like; `null` when that can't be told. */
+export function statOf(path: string): FileStat | null {
   return attempt<FileStat>(path, () => Deno.statSync(path), (fs) => fs.statSync(path));
 }
 

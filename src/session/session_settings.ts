@@ -193,9 +193,17 @@ export class SessionSettings {
     const session = this.#decided.effective;
     const asks = session.approvalPolicy === "never" && effective.approvalPolicy !== "never";
     if (!left && given === 0 && !isOther && !asks && !reachesNetwork(effective.sandbox)) return;
-    const { admitTurn } = await import("./policy/codex_setup.ts");
+    const { admitTurn, withBetween } = await import("./policy/codex_setup.ts");
+    this.#decided.between = withBetween;
     const watched = hasToolHooks(this.hooksOf(profile)) && !profile.allowRulesFiles;
-    const turn = { threadId, effective, consent: profile, session, watched, left };
+    const turn = {
+      threadId,
+      effective: this.effective(profile),
+      consent: profile,
+      session,
+      watched,
+      left,
+    };
     await admitTurn(this.#core, this, turn);
   }
 
@@ -296,8 +304,8 @@ export class SessionSettings {
     const profile: ResolvedProfile = { ...asked, mode: "default" };
     const sent = (own: ResolvedProfile, decided: DecidedPolicy) =>
       settingsOf(turnStartParams(threadId, [], own, decided, null, this.#sticky(own)));
-    const decided = this.#decide(profile);
     await this.admit(threadId, profile);
+    const decided = this.#decide(profile);
     const settings = sent(profile, decided);
     const same = (other: JsonObject) => withoutMode(other) === withoutMode(settings);
     const canUpdate = supports(core.server.version, "threadSettings");

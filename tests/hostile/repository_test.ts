@@ -357,23 +357,30 @@ for (const version of CODEX_VERSIONS) {
   }
 
   if (version === NEWEST_CODEX) {
-    test(`a repository between a root and the cwd is run by codex, as told, ${version}`, async () => {
-      const settings = () => `[filter "evil"]\n\tclean = "${world.touch("between")}; cat"\n`;
-      const world: Hostile = await Hostile.start(
-        version,
-        runs(() =>
-          `cd .. && git init -q; touch deep/file && git add . && printf '%s' '${settings()}' >> .git/config && ` +
-          "echo '* filter=evil' > .gitattributes && touch -d 2001-01-01 deep/file"
-        ),
-      );
+    test(`a repository between a root and the cwd is kept from the agent, ${version}`, async () => {
+      // It would be the one that codex's own `git status` works in, with the programs that its settings name.
+      const git = "cd .. && touch made && mkdir -p .git && touch .git/config";
+      const world: Hostile = await Hostile.start(version, (request) => {
+        const asked = request.userTexts.filter((text) => text === "Do it.").length;
+        return request.toolOutputs.length < asked ? exec(git) : "done";
+      });
       await using _ = world;
       const cwd = join(world.sub, "deep");
       await mkdir(cwd);
       const sandbox = { type: "workspaceWrite", writableRoots: [world.repo] } as const;
-      for (let i = 0; i < 20 && !existsSync(world.mark("between")); i++) {
-        await world.ask({ cwd, ...WRITES, sandbox });
+      await using client = await Client.connect(world.config);
+      for (const asked of [{ ...WRITES, sandbox }, { sandbox: "read-only" }] as const) {
+        await using session = await client.startSession({ cwd, ...asked });
+        for (const turn of [{ ...WRITES, sandbox }, asked]) {
+          await session.askWithProfile("Do it.", turn);
+          const writes = turn.sandbox === sandbox;
+          assert.deepEqual(
+            ["made", ".git/config"].map((file) => existsSync(join(world.sub, file))),
+            [writes, false],
+          );
+          await rm(join(world.sub, "made"), { force: true });
+        }
       }
-      assert.ok(existsSync(world.mark("between")), "it does not any more: the guide can say so");
     });
   }
 

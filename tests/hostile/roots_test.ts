@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { existsSync, lstatSync } from "node:fs";
-import { mkdir, mkdtemp, readdir, rm, symlink } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, rename, rm, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import {
   PolicyError,
@@ -58,6 +58,15 @@ for (
           addFile("b"),
         );
         const told = warnings(place);
+        // Not even where a root around it lets the agent write: what lies between is a root of its own.
+        assert.ok(!existsSync(`${above}-old`));
+        assert.ok(!lstatSync(workspace).isSymbolicLink());
+        if (keepsRoots) {
+          // Somebody else does it.
+          await rename(above, `${above}-old`);
+          await mkdir(above);
+          await symlink(outside.path, workspace);
+        }
         const next = await place.act(target("c"), addFile("d")).then(() => null, (error) => error);
         // Nor does a copy of the session work there.
         const copied = await session.fork().then((fork) => fork.close(), (error) => error);
@@ -72,8 +81,6 @@ for (
           const above = join(temporary, "a");
           const workspace = join(above, "ws");
           const { told, next } = await attack(above, workspace, {});
-          assert.equal(existsSync(`${above}-old`), keepsRoots);
-          assert.equal(lstatSync(workspace).isSymbolicLink(), keepsRoots);
           const left = told.filter((text) => /^\/tmp is not writable: the session/.test(text));
           assert.equal(left.length, keepsRoots ? 0 : 1);
           if (!keepsRoots) return assert.equal(next, null);

@@ -338,25 +338,17 @@ function fitReads(
 ): "all" | string[] {
   const workspace = request.reads === "workspace";
   if (scope.readsAll && !workspace) return "all";
-  const roots: string[] = [];
-  const missing = scope.missing("read", request.cwd);
-  if (missing.length > 0) {
+  const real = (path: string): string => scope.real(path) ?? path;
+  const mayRead = (path: string): boolean => {
+    const missing = scope.missing("read", path);
     denied.push(...missing);
-    narrowed.push(`Commands can't read ${request.cwd}.`);
-  } else if (workspace) roots.push(scope.real(request.cwd) ?? request.cwd);
-  else roots.push(highestGranted(request.cwd, scope));
-  const more = [
-    ...writableRoots(sandbox),
-    ...(request.attachments ?? []),
-  ];
-  for (const path of more) {
-    const lacking = scope.missing("read", path);
-    if (lacking.length === 0) roots.push(scope.real(path) ?? path);
-    else {
-      denied.push(...lacking);
-      narrowed.push(`Commands can't read ${path}.`);
-    }
-  }
+    if (missing.length > 0) narrowed.push(`Commands can't read ${path}.`);
+    return missing.length === 0;
+  };
+  const { cwd, attachments = [] } = request;
+  const more = [...writableRoots(sandbox), ...attachments];
+  const roots = mayRead(cwd) ? [workspace ? real(cwd) : highestGranted(cwd, scope)] : [];
+  roots.push(...more.filter(mayRead).map(real));
   return roots.filter((root, at) =>
     !roots.some((other, where) =>
       where !== at && isInside(root, other) && (root !== other || where < at)

@@ -163,10 +163,11 @@ export function toolsInMeta(line: string): ToolSpec[] {
 // A thread that is still loaded.
 
 /**
- * Rejects a thread that codex before 0.145 would spoil. Makes codex forget one that it has loaded: before 0.145 it takes no settings for such a one, and before 0.136 it goes
- * on with what was accepted for the session before. Where the thread has `agents`, it stays with them and with what was
- * accepted when it is released (0.145). Nothing but archiving drops them, and the thread is brought back at once. On a codex
- * that others use as well, rejects with `UnsupportedError` when it is `needed` for settings, and else leaves it.
+ * Rejects a thread that codex before 0.145 would spoil. Makes codex forget one that it has loaded: before 0.145 it takes no
+ * settings for such a one, and before 0.136 it goes on with what was accepted for the session before. Where the thread has
+ * `agents`, it stays with them and with what was accepted when it is released (0.145). Nothing but archiving drops them, and the
+ * thread is brought back at once. On a codex that others use as well, rejects with `UnsupportedError` when it is `needed` for
+ * settings, and else leaves it.
  */
 export async function unloadThread(
   core: RuntimeCore,

@@ -14,7 +14,8 @@ import {
   rootAroundHome,
   temporaryRoots,
 } from "../../permissions/mod.ts";
-import { isEndless, isInside } from "../../platform/mod.ts";
+import { ownUid } from "../../platform/fs.ts";
+import { type FileStat, isEndless, isInside, parentPath, statOf } from "../../platform/mod.ts";
 import { supports } from "../../protocol/mod.ts";
 import { isRemote, type RuntimeCore } from "../../runtime/mod.ts";
 import { endCommands, STATUS_MS } from "../turn/stop_turn.ts";
@@ -22,6 +23,7 @@ import { refuseOtherAnswers } from "./over_users.ts";
 import {
   codexHomeOf,
   endsLeft,
+  isWindows,
   keptOf,
   policyFacts,
   reachesNetwork,
@@ -76,6 +78,46 @@ export function refusePlaces(
       "or `dangerouslyAllowUnattendedFullAccess: true`.",
     { data: { reason: "ownHome" } },
   );
+}
+
+/**
+ * The policy with the directories between a writable one and the cwd as roots of their own. Codex keeps the agent out of the
+ * `.git` of roots only, and runs outside the sandbox what the repository around the cwd names (0.136 to 0.169). Where a root
+ * has no `.git`, codex makes one for each command to mount over, and no command runs where that can't be made: so not where
+ * somebody else alone may write, such as in a directory of the system's, where the agent can't make one either.
+ */
+export function withBetween(core: RuntimeCore, policy: EffectivePolicy): EffectivePolicy {
+  const { cwd, sandbox } = policy;
+  const { version } = core.server;
+  if (sandbox.type !== "workspaceWrite" || isWindows(core) || !supports(version, "keepsRoots")) {
+    return policy;
+  }
+  const own = isRemote(core.config) ? null : statOf(cwd);
+  const roots = sandbox.writableRoots ?? [];
+  const outer = [...roots, ...temporaryRoots(sandbox, policyFacts(core))];
+  const between = above(cwd).filter((path) =>
+    outer.some((root) => isInside(path, root) && !isInside(root, path)) &&
+    mayWriteIn(own && statOf(path), own, ownUid())
+  );
+  if (between.length === 0) return policy;
+  const writableRoots = [...new Set([...roots, ...between])];
+  return { ...policy, sandbox: { ...sandbox, writableRoots } };
+}
+
+/** Whether the agent may make something in a directory, as far as its owner and that of the `cwd` tell; yes where they do not. */
+export function mayWriteIn(
+  directory: FileStat | null,
+  cwd: FileStat | null,
+  uid: number | null,
+): boolean {
+  if (directory === null || directory.uid === cwd?.uid || uid === 0) return true;
+  return ((directory.mode ?? 0o777) & 0o022) !== 0;
+}
+
+/** The directories above a path, the nearest first. */
+function above(path: string): string[] {
+  const parent = parentPath(path);
+  return parent === null ? [] : [parent, ...above(parent)];
 }
 
 /**

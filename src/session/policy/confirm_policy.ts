@@ -39,6 +39,8 @@ export interface DecidedPolicy {
   terminals: boolean;
   /** Whether codex takes MCP servers at their word that a tool only reads, and asks nobody that is to hear of it. */
   believesServers: boolean;
+  /** Adds what lies between roots and the cwd to a policy; there once the session, or a turn of it, has written. */
+  between: ((core: RuntimeCore, policy: EffectivePolicy) => EffectivePolicy) | undefined;
 }
 
 /**

@@ -64,9 +64,13 @@ export async function decideSessionPolicy(
   const servers = () => import("../mcp/server_settings.ts");
   const bringsSome = Object.keys(profile.mcpServers).length > 0;
   const mcpServers = bringsSome ? await (await servers()).mcpServersOf(core, cwd, profile) : {};
-  const [policy, files] = await contained(core, cwd, profile, hooks, answerers, judge);
+  let [policy, files] = await contained(core, cwd, profile, hooks, answerers, judge);
+  let between: DecidedPolicy["between"];
   if (policy.sandbox.type === "workspaceWrite") {
-    (await import("./codex_setup.ts")).refusePlaces(core, policy, profile);
+    const setup = await import("./codex_setup.ts");
+    between = setup.withBetween;
+    policy = between(core, policy);
+    setup.refusePlaces(core, policy, profile);
   }
   const decided = isWindows(core)
     ? await (await import("./codex_setup.ts")).withWindowsNote(core, policy)
@@ -141,6 +145,7 @@ export async function decideSessionPolicy(
     judge,
     terminals: !asks || withoutTerminals(core.server.version) === null,
     believesServers: unheard || brings && !guarded,
+    between,
   };
 }
 
@@ -290,7 +295,7 @@ export function decideTurnPolicy(
     session.judge,
     acceptedCommands === "sandboxed",
   );
-  const effective = { ...decided, rulesFiles };
+  const effective = { ...session.between?.(core, decided) ?? decided, rulesFiles };
   if (usesProfile(session.effective)) effective.readRoots = readRoots;
   if (effective.sandbox.type === "workspaceWrite") {
     refuseRoots(session.strayRoots?.(effective) ?? []);
@@ -300,8 +305,8 @@ export function decideTurnPolicy(
   const turn = turnPolicyParams(effective, started, { files, turnProfiles });
   if (turn === null) {
     throw new PolicyError(
-      "A turn can't have this sandbox in a session whose reads are limited, or whose accepted commands are kept in the sandbox. " +
-        "Start another session for it.",
+      "A turn can't have this sandbox in a session whose reads are limited, or whose accepted commands stay in the sandbox. " +
+        "Start another session.",
     );
   }
   const containment = advice(core, effective);
