@@ -22,9 +22,9 @@ import type { OutputRequest, ResolvedOutput } from "../output/structured_output.
 import { overlayProfile } from "../policy/thread_params.ts";
 import type { AskOptions, ResolvedProfile, RetryOptions } from "../profile.ts";
 import { addTokens, NO_TOKENS, RunMeter, unheldLimits } from "../turn/turn_usage.ts";
-import type { ThreadListeners, Turn } from "../turn/turn.ts";
+import type { Turn } from "../turn/turn.ts";
 import type { TurnEvent } from "../turn/turn_event.ts";
-import type { EmitTurnEvent, TurnOutcome } from "../turn/turn_outcome.ts";
+import type { EmitTurnEvent, ThreadListeners, TurnOutcome } from "../turn/turn_outcome.ts";
 import type { PromptRunResult, TokenCount, TokenUsage } from "../turn/turn_result.ts";
 import type { OtelContext } from "../../telemetry.ts";
 import { assertStopped } from "../turn/stop_turn.ts";

@@ -13,7 +13,7 @@ import type { SessionAnswerers } from "../policy/answerers.ts";
 import type { AgentThread } from "../policy/sub_agents.ts";
 import type { AgentSpan } from "../telemetry/agent_span.ts";
 import type { ThreadTurns } from "../turn/thread_turns.ts";
-import type { ThreadListeners } from "../turn/turn.ts";
+import type { ThreadListeners } from "../turn/turn_outcome.ts";
 import type { PromptRunResult, TokenCount } from "../turn/turn_result.ts";
 import type { ForeignTurns } from "./foreign_turns.ts";
 import type { Checkpoints } from "../history/rewind/checkpoints.ts";

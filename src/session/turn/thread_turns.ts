@@ -207,12 +207,12 @@ export class ThreadTurns {
   /** The server is gone; `willResume`: it works on without us, and its turns are resumed. */
   connectionLost(error: ConnectionClosedError, willResume: boolean): void {
     this.#unheard.flush();
-    if (!willResume) {
-      for (const turn of this.#all()) turn.connectionLost(error);
-      // The next server begins with what this one has written down.
-      this.#usage.forget();
-      this.rest.inDoubt = false;
-    } else for (const turn of this.#all()) if (turn.isStopping) this.#stopping(turn);
+    for (const turn of this.#all()) {
+      turn.connectionLost(willResume ? null : error);
+      if (willResume && turn.isStopping) this.#stopping(turn);
+    }
+    if (!willResume) this.#usage.forget();
+    this.rest.inDoubt &&= willResume;
     this.#unanswered.clear();
     this.promised.clear();
   }

@@ -15,7 +15,7 @@ import { FAILED_CHECK_MS, findLostEnd, IDLE_CHECK_MS, stopTurn } from "./stop_tu
 import type { AgentSpan } from "../telemetry/agent_span.ts";
 import { addTokens, type RunMeter, subtractTokens, TurnTally } from "./turn_usage.ts";
 import type { TurnEvent } from "./turn_event.ts";
-import { type EmitTurnEvent, TurnOutcome } from "./turn_outcome.ts";
+import { type EmitTurnEvent, type ThreadListeners, TurnOutcome } from "./turn_outcome.ts";
 import type { TokenCount, TurnStatus } from "./turn_result.ts";
 
 /**
@@ -47,12 +47,6 @@ export interface TurnOwner {
   completed(): void;
   /** The end can't be known. */
   failed(error: unknown): void;
-}
-
-/** Who listens to everything on a thread; asked for each message, since listeners come and go. */
-export interface ThreadListeners {
-  /** Tells them; `null` while there are none, so that no event is made. */
-  readonly emit: EmitTurnEvent;
 }
 
 /** What a turn needs of its thread. */
@@ -112,6 +106,8 @@ export class Turn implements DeltaTaker {
   #mayBegin = true;
   /** Whether the server worked on it unheard: its record does not tell of commands that run (0.169). */
   #missed = false;
+  /** While the connection is lost: its end, which is told after what was missed. */
+  #lateEnd: JsonObject[] | null = null;
   /** Whether its end was told although the server did not tell it. */
   #failed = false;
   readonly #watch: ReturnType<typeof setInterval>;
@@ -225,6 +221,7 @@ export class Turn implements DeltaTaker {
     const { outcome } = this;
     // What has ended is handed out, and does not change any more.
     if (outcome.status !== null) return;
+    if (method === "turn/completed" && !this.endFound && this.#lateEnd?.push(params)) return;
     this.#start(method);
     const { item } = params;
     if (isJsonObject(item)) this.owner?.shows?.(item);
@@ -252,8 +249,10 @@ export class Turn implements DeltaTaker {
     else this.stop();
   }
 
-  /** The server is gone, and the turn with it. */
-  connectionLost(error: ConnectionClosedError): void {
+  /** The server is gone, and the turn with it; or (`null`) it works on, and tells later what is missed meanwhile. */
+  connectionLost(error: ConnectionClosedError | null): void {
+    this.#lateEnd ??= [];
+    if (error === null) return;
     this.#fail(error.withPartial(this.partial()), "connectionClosed");
     this.release();
   }
@@ -261,12 +260,14 @@ export class Turn implements DeltaTaker {
   /** The server worked on without us; this is its record of the turn. What was told before is not told again. */
   resumed(record: JsonObject): void {
     const running = record["status"] === "inProgress";
+    const end = running ? this.#lateEnd?.[0] : { turn: record };
+    this.#lateEnd = null;
     this.#missed = true;
     for (const item of objectsOf(record, "items")) {
       const open = running && item["completedAtMs"] === null;
       this.notification(open ? "item/started" : "item/completed", { turnId: this.turnId, item });
     }
-    if (!running) this.notification("turn/completed", { turn: record });
+    if (end !== undefined) this.notification("turn/completed", end);
   }
 
   /** Stops it on the server, with all that its agent started; `false` when the server would not. Never rejects. */

@@ -25,6 +25,12 @@ export type ServerTurnStatus = Extract<TurnStatus, "completed" | "interrupted" |
 /** Receives the events of a turn; `null` where nobody listens, so that none is made. */
 export type EmitTurnEvent = ((event: TurnEvent) => void) | null;
 
+/** Who listens to everything on a thread; asked for each message, since listeners come and go. */
+export interface ThreadListeners {
+  /** Tells them; `null` while there are none, so that no event is made. */
+  readonly emit: EmitTurnEvent;
+}
+
 /**
  * One turn, from its messages. Feed it in order; it settles once, with the status in `turn/completed`. It does no
  * waiting and no sending.

@@ -806,6 +806,37 @@ test("a turn that goes on untold after a dropped connection has ended for its pr
   }
 });
 
+test("an end that comes before it is known what was lost with the connection is told after that", async () => {
+  const missed = { type: "agentMessage", id: "2", text: "the answer" };
+  for (
+    const [version, record, answer] of [
+      ["0.104.0", null, null],
+      ["0.169.0", { status: "completed" }, "the answer"],
+      // What is recorded may be older than what was told.
+      ["0.169.0", { status: "inProgress" }, "the answer"],
+    ] as const
+  ) {
+    const it = new Stage({ version });
+    const run = it.begun("mine");
+    it.say("item/completed", {
+      turnId: "mine",
+      item: { type: "agentMessage", id: "1", text: "I shall look." },
+    });
+    const error = new ConnectionClosedError("The socket was dropped.");
+    it.turns.connectionLost(error, true);
+    const resuming = it.turns.rest.resume(error, it.turns.rest.turns);
+    it.say("turn/completed", { turn: { id: "mine", status: "completed" } });
+    if (record !== null) {
+      await it.reply("thread/turns/list", { data: [{ id: "mine", ...record, items: [missed] }] });
+    } else await it.reply("thread/read", { thread: { status: { type: "idle" } } });
+    const settled = await run.settled;
+    assert.equal(settled.by, record === null ? "error" : "server", version);
+    if (answer !== null) assert.equal(run.turn!.outcome.answer, answer);
+    if (version === "0.104.0") await it.reply("thread/loaded/list", { data: [] });
+    await resuming;
+  }
+});
+
 test("a turn that goes on after a dropped connection is stopped with commands of which nothing is known", async () => {
   const it = new Stage();
   const run = it.begun("mine");
@@ -827,7 +858,10 @@ test("the calls of tools of a turn end with it, whatever is heard of its end, an
   ended.begun("mine");
   ended.turns.connectionLost(lost, true);
   assert.deepEqual(ended.tools, []);
+  const resuming = ended.turns.rest.resume(lost, ended.turns.rest.turns);
   ended.ended("mine", "said");
+  await ended.reply("thread/turns/list", { data: [{ id: "mine", status: "completed" }] });
+  await resuming;
   assert.deepEqual(ended.tools, [["T", "mine", "over"]]);
 
   const gone = new Stage();
@@ -842,8 +876,12 @@ test("the calls of tools of a turn end with it, whatever is heard of its end, an
   await stopped.called("turn/interrupt");
   stopped.turns.connectionLost(lost, true);
   assert.deepEqual(stopped.tools, Array(2).fill(["T", null, "stopped"]));
+  const again = stopped.turns.rest.resume(lost, stopped.turns.rest.turns);
   stopped.say("turn/completed", { turn: { id: "mine", status: "interrupted" } });
   await stopped.reply("turn/interrupt", {});
+  await stopped.reply("thread/turns/list", { data: [{ id: "mine", status: "inProgress" }] });
+  await again;
+  await stopped.reply("thread/backgroundTerminals/clean", {});
   await stopping;
   assert.deepEqual(stopped.tools.at(-1), ["T", "mine", "over"]);
 
