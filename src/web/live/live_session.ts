@@ -12,13 +12,20 @@ import {
   RpcError,
   SessionClosedError,
 } from "../../errors/mod.ts";
-import { isRefusal } from "../../protocol/mod.ts";
+import { isRefusal, supports } from "../../protocol/mod.ts";
 import type { TurnEvent, TurnSnapshot } from "../../session/mod.ts";
 import type { PromptWithAttachments } from "../../prompt.ts";
 import type { WebThread, WebTurnStream } from "../client.ts";
 import { type CheckedTurn, isForPeople } from "../http/check_request.ts";
 import { conflict } from "../http/refusals.ts";
-import { endsOfQuestions, forTenants, ThreadState, Transcript } from "./transcript.ts";
+import {
+  completedUntold,
+  endsOfQuestions,
+  forTenants,
+  misses,
+  ThreadState,
+  Transcript,
+} from "./transcript.ts";
 import { type RestoredEvent, SessionLog, type TailParts, TailPump } from "./session_log.ts";
 import {
   type Question,
@@ -102,7 +109,7 @@ export class LiveSession {
       question: (event) => this.#question(event),
     });
     if (parts.thread !== null) this.#listener.listen(parts.thread);
-    this.#restore(restored, parts.history);
+    this.#restore(restored, parts);
   }
 
   /** Who owns it. */
@@ -401,11 +408,14 @@ export class LiveSession {
     this.log.close();
   }
 
-  /** What the owner before told goes on from there; its turn does not. */
-  #restore(restored: readonly RestoredEvent[], history: readonly TurnSnapshot[]): void {
-    const events = restored.map(({ event }) => event);
+  /** What the owner before told goes on from there; its turn does not, unless codex has completed it. */
+  #restore(restored: readonly RestoredEvent[], { client, history }: LiveSessionParts): void {
+    const told = restored.map(({ event }) => event);
+    const knows = supports(client.server?.version ?? null, "truthfulTurnRecord");
+    const untold = knows ? completedUntold(told, history) : [];
+    const events = told.filter((event) => !("turnId" in event && untold.includes(event.turnId)));
     // Who comes back reads what nobody was told.
-    if (!misses(events, history)) this.log.restore(restored);
+    if (untold.length === 0 && !misses(told, history)) this.log.restore(restored);
     const open = this.#transcript.replay(events, this.threadId);
     for (const event of events) this.#state.apply(event);
     for (const end of endsOfQuestions(events, Date.now())) this.#append(end);
@@ -416,15 +426,6 @@ export class LiveSession {
       this.#take({ type: "turnCompleted", threadId, turnId, status: "interrupted", error });
     }
   }
-}
-
-/** Whether codex has had a turn since these events: its owner could not write down what happened in it. */
-function misses(events: readonly WebSessionEvent[], history: readonly TurnSnapshot[]): boolean {
-  const told = history.filter(({ turnId }) =>
-    events.some((event) => "turnId" in event && event.turnId === turnId)
-  );
-  // Codex before 0.169 may name them otherwise.
-  return told.length > 0 && told.at(-1) !== history.at(-1);
 }
 
 /** Whether codex certainly has not begun with the prompt: it was not sent, or refused. */

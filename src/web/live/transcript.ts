@@ -327,6 +327,34 @@ export function threadEvent(event: SessionEvent): WebThreadEvent | null {
   }
 }
 
+/** Turns whose owner told of them, and could not write down that codex has completed them. */
+export function completedUntold(
+  events: readonly WebSessionEvent[],
+  history: readonly TurnSnapshot[],
+): string[] {
+  const told = new Map<string, boolean>();
+  for (const event of events) {
+    if ("turnId" in event) {
+      told.set(event.turnId, told.get(event.turnId) || event.type === "turnCompleted");
+    }
+  }
+  return history.flatMap(({ turnId, status }) =>
+    status === "completed" && told.get(turnId) === false ? [turnId] : []
+  );
+}
+
+/** Whether codex has had a turn since these events: its owner could not write down what happened in it. */
+export function misses(
+  events: readonly WebSessionEvent[],
+  history: readonly TurnSnapshot[],
+): boolean {
+  const told = history.filter(({ turnId }) =>
+    events.some((event) => "turnId" in event && event.turnId === turnId)
+  );
+  // Codex before 0.169 may name them otherwise.
+  return told.length > 0 && told.at(-1) !== history.at(-1);
+}
+
 /** The ends of the questions that nobody will tell of: they died with the server that asked. */
 export function endsOfQuestions(
   events: readonly WebSessionEvent[],

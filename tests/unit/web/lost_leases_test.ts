@@ -277,6 +277,8 @@ test("who comes back after a turn that no owner could write down is told of a ga
     const events = [
       { ...base, type: "turnStarted" },
       { ...base, type: "turnCompleted", status: "completed", error: null },
+      // A command that it has left ends after it.
+      { ...base, type: "commandFinished", item: { type: "commandExecution", id: "c" } },
     ];
     const entries = events.map((event, i) => ({
       seq: i + 1,
@@ -284,7 +286,7 @@ test("who comes back after a turn that no owner could write down is told of a ga
     }));
     await tail.append(sessionId, 0, entries);
     const readThread = () => Promise.resolve({ turns: turnsOf(...ids) });
-    const { bridge } = node({ readThread }, store, tail);
+    const { bridge } = node({ readThread, server: { version: "0.169.0" } }, store, tail);
     const after = "before-1";
     const { value } = await bridge.adapter.subscribeEvents("ann", sessionId, { after }).next();
     const { turns } = await bridge.adapter.readSession("ann", sessionId);
@@ -295,6 +297,41 @@ test("who comes back after a turn that no owner could write down is told of a ga
   assert.deepEqual(await first("told", "untold"), ["lagged", ["told", "untold"]]);
   assert.deepEqual(await first("older", "told"), ["turnCompleted", ["older", "told"]]);
   assert.deepEqual(await first("told as another"), ["turnCompleted", ["told as another"]]);
+  clearInterval(alive);
+});
+
+test("a turn that codex completed while its owner could not write that down is completed", async () => {
+  const alive = setInterval(() => {}, 60_000);
+  const first = async (version: string, status: string) => {
+    const store = new MemorySessionStore();
+    await stored(store);
+    const tail = new MemoryEventTail();
+    const base = { threadId: "t", turnId: "turn" };
+    const item = { type: "agentMessage", id: "i", text: "" };
+    const events = [
+      { ...base, type: "turnStarted" },
+      { ...base, type: "itemStarted", item },
+      { ...base, type: "assistantMessageDelta", itemId: "i", delta: "The ans" },
+    ];
+    const entries = events.map((event, i) => ({
+      seq: i + 1,
+      text: JSON.stringify({ by: "before", event }),
+    }));
+    await tail.append(sessionId, 0, entries);
+    const recorded = { turnId: "turn", status, items: [{ ...item, text: "The answer." }] };
+    const readThread = () => Promise.resolve({ turns: [recorded] });
+    const { bridge } = node({ readThread, server: { version } }, store, tail);
+    const after = "before-3";
+    const { value } = await bridge.adapter.subscribeEvents("ann", sessionId, { after }).next();
+    const { turns: [turn] } = await bridge.adapter.readSession("ann", sessionId);
+    await bridge.close();
+    return [value?.event.type, turn!.status, (turn!.items[0] as { text?: string }).text];
+  };
+  const cut = ["turnCompleted", "interrupted", "The ans"];
+  assert.deepEqual(await first("0.169.0", "completed"), ["lagged", "completed", "The answer."]);
+  assert.deepEqual(await first("0.169.0", "inProgress"), cut);
+  // Its record calls turns completed that were not.
+  assert.deepEqual(await first("0.145.0", "completed"), cut);
   clearInterval(alive);
 });
 
