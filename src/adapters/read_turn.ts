@@ -3,7 +3,7 @@
  * @module
  */
 import { callback, having, type Kind, required, text } from "../check/mod.ts";
-import { BudgetExceededError, messageOf } from "../errors/mod.ts";
+import { messageOf } from "../errors/mod.ts";
 import type { TokenUsage, TurnEvent } from "../session/mod.ts";
 import type { TurnPart, TurnParts } from "./turn_parts.ts";
 import type { TurnStream } from "./turn_stream.ts";
@@ -107,11 +107,8 @@ export class ToldTurn<T> implements AsyncIterableIterator<T> {
     const last = parts.at(-1);
     if (last?.type !== "end") return parts;
     if ("error" in ended) {
-      const { error } = ended;
-      // Nobody gave it up: its limits stopped it.
-      const kind = error instanceof BudgetExceededError ? error.code : null;
-      if (last.status === "completed" || kind !== null) last.status = "failed";
-      last.error = { kind: last.error?.kind ?? kind ?? "other", message: messageOf(error) };
+      if (last.status === "completed") last.status = "failed";
+      last.error = { kind: last.error?.kind ?? "other", message: messageOf(ended.error) };
     } else {
       last.status = "completed";
       // Each turn of a prompt that was tried again has told its own.

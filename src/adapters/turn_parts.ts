@@ -135,7 +135,11 @@ export class TurnParts {
           { type: "notice", message: event.message, retrying: true },
         ];
       case "turnCompleted":
-        this.#last = { status: event.status, error: event.error ?? LATE[event.status] ?? null };
+        this.#last = {
+          // Nobody wanted it to stop where there is a reason.
+          status: event.error === null || event.status !== "interrupted" ? event.status : "failed",
+          error: event.error ?? LATE[event.status] ?? null,
+        };
         // A prompt that is tried again goes on in another turn, and is said again.
         this.#begun = false;
         return this.#closeAll();

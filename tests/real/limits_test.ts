@@ -47,7 +47,10 @@ for (const version of codexes("0.169.0", "0.145.0", "0.104.0")) {
         assert.ok(error.items.some((item) => (item as { type: string }).type === "userMessage"));
         const heard = world.model.requests.length - before;
         assert.ok(heard >= calls && heard <= calls + 1, `${limit}: ${heard} calls`);
-        assert.equal(events.at(-1)?.type, "turnCompleted");
+        const end = events.at(-1)!;
+        assert.ok(end.type === "turnCompleted" && end.status === "interrupted");
+        assert.equal(end.error?.kind, "budgetExceeded");
+        assert.match(end.error.message, new RegExp(`limits\\.${limit} of`));
         assert.ok(
           events.some((e) => e.type === "warning" && e.message.includes(`limits.${limit}`)),
         );
@@ -115,11 +118,13 @@ for (const version of codexes("0.169.0", "0.145.0", "0.104.0")) {
       const client = await world.connect();
       const session = await client.startSession({ cwd: world.cwd, limits: { modelCalls: 2 } });
       const told: string[] = [];
+      const kinds: string[] = [];
       let begun = Promise.withResolvers<void>();
       void (async () => {
         for await (const event of session.events()) {
           if (event.type === "warning") told.push(event.message);
           if (event.type === "turnStarted") begun.resolve();
+          if (event.type === "turnCompleted" && event.error !== null) kinds.push(event.error.kind);
         }
       })();
       const begin = () =>
@@ -143,6 +148,7 @@ for (const version of codexes("0.169.0", "0.145.0", "0.104.0")) {
       assert.ok(heard >= 3 && heard <= 4, `${heard}`);
       assert.ok(await world.isQuiet(), "the second goes on");
       assert.equal(told.filter((text) => text.includes("limits.modelCalls")).length, 2);
+      assert.deepEqual(kinds, Array(2).fill("budgetExceeded"));
     }));
 
   test(`tries, repairs and later turns count as one run [${version}]`, () =>

@@ -177,6 +177,7 @@ export class ForeignTurns {
       const { limit, allowed } = exceeded;
       const message = `The turn needs more than the session's limits.${limit} of ${allowed}.`;
       turn.tell({ type: "warning", threadId, turnId, message });
+      turn.outcome.exceeds(exceeded);
       if (turn.owner instanceof ForeignTurn) turn.owner.exceed(exceeded);
       void this.#host.stopAll();
     });

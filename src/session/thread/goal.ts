@@ -234,7 +234,9 @@ export class Goal implements StartedGoal {
     else this.#end = { status };
   }
 
-  #exceeded({ limit, allowed }: ExceededLimit): void {
+  #exceeded(exceeded: ExceededLimit): void {
+    const { limit, allowed } = exceeded;
+    this.#active?.turn.outcome.exceeds(exceeded);
     this.warn(`The goal needs more than its limits.${limit} of ${allowed} and is being stopped.`);
     this.#close({ status: "budgetLimited" });
   }

@@ -157,7 +157,7 @@ export interface TurnCompletedEvent extends TurnEventBase {
   type: "turnCompleted";
   /** How it ended. */
   status: TurnStatus;
-  /** Why it failed, or `null`. */
+  /** Why it failed, or which of the run's `limits` stopped it (`budgetExceeded`), or `null`. */
   error: { kind: string; message: string } | null;
 }
 

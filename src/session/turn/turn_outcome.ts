@@ -12,6 +12,7 @@ import {
   stringOf,
 } from "../../json.ts";
 import { DELTAS, isNoise } from "../../protocol/mod.ts";
+import type { ExceededLimit } from "../../errors/mod.ts";
 import type { Deltas } from "../../rpc/mod.ts";
 import type { TurnEvent } from "./turn_event.ts";
 import { classifyFailure, type TurnFailure } from "./turn_failure.ts";
@@ -54,6 +55,8 @@ export class TurnOutcome {
   status: ServerTurnStatus | null = null;
   /** Why it failed, or `null`. */
   failure: TurnFailure | null = null;
+  /** Why it is being stopped, told with its end if it is interrupted; `null`: because somebody wants it. */
+  stoppedBy: { kind: string; message: string } | null = null;
   /** The server's own measure. */
   durationMs: number | null = null;
   /** Whether the server has begun it. */
@@ -143,6 +146,14 @@ export class TurnOutcome {
         return emit?.({ type: "unknown", threadId, turnId, method, params });
       }
     }
+  }
+
+  /** It needs more than its run may use, and is being stopped. */
+  exceeds({ limit, allowed }: ExceededLimit): void {
+    this.stoppedBy = {
+      kind: "budgetExceeded",
+      message: `The run needed more than its limits.${limit} of ${allowed}.`,
+    };
   }
 
   /** What the thread has used before the next count, also by a turn that was active meanwhile. */
@@ -250,9 +261,11 @@ export class TurnOutcome {
       type: "turnCompleted",
       ...this.#ids,
       status: this.status,
-      error: this.failure === null
-        ? null
-        : { kind: this.failure.kind, message: this.failure.message },
+      error: this.failure !== null
+        ? { kind: this.failure.kind, message: this.failure.message }
+        : this.status === "interrupted"
+        ? this.stoppedBy
+        : null,
     });
   }
 

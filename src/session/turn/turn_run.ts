@@ -255,6 +255,7 @@ export class TurnRun implements TurnOwner {
     const { limit, allowed } = exceeded;
     const message =
       `The run needs more than its limits.${limit} of ${allowed} and is being interrupted.`;
+    this.turn?.outcome.exceeds(exceeded);
     await this.#stopAs({ by: "limit", exceeded, stopped: false }, message);
   }
 
@@ -312,7 +313,7 @@ export class TurnRun implements TurnOwner {
       : "failed";
     const error = settled.by === "error" && settled.error instanceof Error
       ? { kind: "other", message: settled.error.message }
-      : null;
+      : this.turn?.outcome.stoppedBy ?? null;
     const turnId = this.turnId ?? "";
     this.emit?.({ type: "turnCompleted", threadId: this.#threadId, turnId, status, error });
     return status;

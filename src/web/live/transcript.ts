@@ -263,6 +263,7 @@ const FAILURES: Readonly<Record<string, string>> = {
   network: "The model's provider could not be reached. Try again later.",
   badRequest: "The model's provider refused the request.",
   sandbox: "The sandbox refused something.",
+  budgetExceeded: "The turn needed more than this server allows.",
 };
 
 /** The event as a tenant hears it. */
@@ -305,8 +306,8 @@ function itemForTenants(item: ThreadItem): ThreadItem {
 function failureMessage(status: string, kind: string): string {
   if (status === "connectionClosed") return "The connection to codex was lost.";
   if (status === "timedOut") return "The turn took too long.";
-  if (status === "interrupted") return "The turn was stopped.";
-  return Object.hasOwn(FAILURES, kind) ? FAILURES[kind]! : "The turn failed.";
+  if (Object.hasOwn(FAILURES, kind)) return FAILURES[kind]!;
+  return status === "interrupted" ? "The turn was stopped." : "The turn failed.";
 }
 
 /** What tenants are told of it; turns of the thread itself come with their streams. */

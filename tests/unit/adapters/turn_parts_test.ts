@@ -316,6 +316,15 @@ test("TurnParts: of a turn that took too long codex tells no error", () => {
   assert.deepEqual(reader.end(), [{ type: "end", status: "timedOut", error }]);
 });
 
+test("TurnParts: what was interrupted for a reason has failed, what somebody gave up has not", () => {
+  const reason = { kind: "budgetExceeded", message: "The run needed more." };
+  for (const [error, status] of [[reason, "failed"], [null, "interrupted"]] as const) {
+    const reader = new TurnParts("t", "u");
+    reader.take(event("turnCompleted", { status: "interrupted", error }));
+    assert.deepEqual(reader.end(), [{ type: "end", status, error }]);
+  }
+});
+
 test("TurnParts: what a snapshot shows goes on from there", () => {
   const reader = new TurnParts("t", "u");
   const items = [

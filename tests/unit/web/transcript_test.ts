@@ -260,6 +260,7 @@ test("forTenants() keeps the kind of a failure and what agents said, and none of
     ["connectionClosed", "other"],
     ["timedOut", "other"],
     ["interrupted", "other"],
+    ["interrupted", "budgetExceeded"],
   ] as const;
   for (const [status, kind] of failures) {
     const error = { kind, message: INSIDE };
@@ -271,6 +272,7 @@ test("forTenants() keeps the kind of a failure and what agents said, and none of
     assert.ok(event.type === "turnCompleted" && event.error?.kind === kind);
     assert.match(event.error.message, /^[A-Z][\w', ]+(?:\.|;[\w ]+\.)(?: [\w ]+\.)?$/);
     assert.ok(!event.error.message.includes("INSIDE"));
+    assert.equal(/more than/.test(event.error.message), kind === "budgetExceeded");
   }
   for (const decidedBy of ["library", "rule", "handler"] as const) {
     const audit = { id: "a", decidedBy, reason: INSIDE } as ApprovalAudit;
