@@ -914,6 +914,29 @@ test("a name that is no UTF-8 is told and left, with the directory that holds it
   ]);
 });
 
+test("a repository around the workspace counts unless it ignores the workspace as a whole", async () => {
+  const cases = [
+    // A home with a few files under git.
+    ["*\n", ["a.log", "a.txt"]],
+    ["/w/\n*.log\n", ["a.log", "a.txt"]],
+    ["*.log\n", ["a.txt"]],
+    ["/*\n!/w\n*.log\n", ["a.txt"]],
+  ] as const;
+  for (const [text, restored] of cases) {
+    await using b = await box();
+    b.put("../.git/HEAD", "ref");
+    b.put("../.gitignore", text);
+    b.put("a.txt", "a");
+    b.put("a.log", "a");
+    const w = await b.open();
+    const tree = await w.record(undefined);
+    b.put("a.txt", "changed");
+    b.put("a.log", "changed");
+    const { files } = await w.restore(tree, null, nothing, undefined);
+    assert.deepEqual(files.map(({ path }) => path).sort(), restored, text);
+  }
+});
+
 test("what was moved here from where nothing is recorded is left alone: it is nowhere else", async () => {
   await using b = await box();
   b.put(".gitignore", ".env\nbuild/\nd/private\n");

@@ -253,11 +253,15 @@ export async function outerIgnores(files: TreeFiles, root: string): Promise<Igno
   }
   for (const path of await userIgnoreFiles(files)) await add("", path);
   // Without a repository only what lies in the workspace counts.
-  if (top === null) return { prefix: "", sources };
+  const alone = { prefix: "", sources: [...sources] };
+  if (top === null) return alone;
   await add("", `${await gitFolder(files, top)}/info/exclude`);
   let base = "";
   for (const name of names) {
     await add(base, `${top}/${base}${IGNORE_FILE}`);
+    const rules = sources.map((source) => readIgnoreRules(source, foldsCase()));
+    // Nor does one that ignores it as a whole, such as a home's of a few files.
+    if (isIgnored(rules, base + name, true, foldsCase(), { units: 0 })) return alone;
     base += `${name}/`;
   }
   return { prefix: base, sources };
