@@ -145,7 +145,8 @@ class DeltaRedactor {
     const delta = withoutColours(given);
     const { text: tail, calm: before } = this.#tails.get(key) ?? { text: "", calm: Infinity };
     const joined = tail + delta;
-    const hinted = isSuspicious(tail.slice(-LONGEST_HINT) + delta) || delta.includes("://");
+    const near = tail.slice(-LONGEST_HINT) + delta;
+    const hinted = isSuspicious(near) || AUTHORITY.test(near);
     const calm = hinted ? 0 : before + delta.length;
     const { lead, kept, open } = calm > TAIL ? untouched(delta) : overBorder(tail, delta);
     this.#tails.delete(key);
@@ -171,13 +172,29 @@ function untouched({ length }: string): Cut {
   return { lead: length, kept: length, open: false };
 }
 
+/** What stands before the authority of a URL. */
+const AUTHORITY = /:\\?\/\\?\//;
+/** An element of XML, up to its end at most. */
+const ELEMENT = /<([\w.:-]+)(?:\s[^<>]*)?>[^<]*(<[\w.:/-]*)?$/;
+/** A URL up to the middle of its password, or of the number of its port, which is shorter. */
+const PASSWORD = /:\\?\/\\?\/[^\s/@:]*:(?!\d{0,5}$)[^\s/@]*$/;
+
 function overBorder(tail: string, delta: string): Cut {
   const joined = tail + delta;
   const cut = untouched(delta);
   let apart: string | undefined;
-  // A quoted value is known by the quote that ends it, which may be in a later piece.
-  for (const close of ["", '"', "'", '\\"', ")"]) {
-    if (!joined.includes(close === ")" ? "(" : close)) continue;
+  // A quoted value is known by the quote that ends it, which may be in a later piece; others by what is behind them.
+  const quotes = ['"', "'", '\\"', ")"].filter((each) =>
+    joined.includes(each === ")" ? "(" : each)
+  );
+  const [, tag = "", begun = ""] = ELEMENT.exec(joined) ?? [];
+  const end = tag && `</${tag}>`;
+  const ends = [
+    ...quotes,
+    ...PASSWORD.test(joined) ? ["@"] : [],
+    ...end && end.startsWith(begun) ? [end.slice(begun.length)] : [],
+  ];
+  for (const close of ["", ...ends]) {
     const whole = redactText(joined + close);
     const closed = whole.endsWith(close);
     // The quote alone was taken for a value.

@@ -426,6 +426,38 @@ test("Redactor finds a coloured secret in pieces, and leaves the colours of othe
   assert.equal(next(other), other);
 });
 
+test("Redactor finds in pieces what is known by what is behind it, and leaves ports and elements", () => {
+  const secret = "q8Zr4Tn1Wx7Lp0Vb3Ky6";
+  const inPieces = (pieces: readonly string[]) => {
+    const redactor = new Redactor();
+    const method = "item/agentMessage/delta";
+    return pieces.map((delta) => {
+      const params = { threadId: "t", turnId: "u", itemId: "i", delta };
+      const clean = redactor.message("inbound", { method, params });
+      return (clean as unknown as { params: { delta: string } }).params.delta;
+    }).join("");
+  };
+  const cut = (text: string) => {
+    const twice = Array.from(text, (_, at) => [text.slice(0, at), text.slice(at)]);
+    return [...twice, ...[1, 2, 3, 7].map((n) => text.match(new RegExp(`.{1,${n}}`, "gs"))!)];
+  };
+  for (
+    const text of [
+      `postgres://user:${secret}@host:5432/db`,
+      `{"url":"https:\\/\\/user:${secret}@host\\/x"}`,
+      `<password>${secret}</password>`,
+      `<a><password>${secret}</password></a>`,
+    ]
+  ) {
+    for (const pieces of cut(text)) {
+      assert.ok(!inPieces(pieces).includes(secret), JSON.stringify(pieces));
+    }
+  }
+  for (const text of ["http://localhost:8080/path", "<b>bold</b> and <i>more</i>", "see a://b:"]) {
+    for (const pieces of cut(text)) assert.equal(inPieces(pieces), text);
+  }
+});
+
 test("redact() finds nothing in the recorded conversations but the login", () => {
   for (const dialect of DIALECTS) {
     for (const scenario of scenarios(dialect)) {
