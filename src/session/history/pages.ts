@@ -261,7 +261,7 @@ export async function* listThreads(
     searchTerm,
     sortKey,
   };
-  const after = secondAgain();
+  const after = secondAgain(sortKey === "updated_at" ? 1 : 1000);
   // Those of the second that pages begin with once more.
   const told = new Set<string>();
   let limit = Math.min(pageSize, MOST_THREADS);

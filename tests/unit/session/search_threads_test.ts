@@ -90,7 +90,8 @@ function pagingCore(hits: { id: string; at: number }[], named: boolean) {
     const rest = hits.filter(({ id, at }) => at < from || (at === from && id < before));
     const page = rest.slice(0, params.limit);
     const last = page.at(-1);
-    const whole = last && new Date(last.at).toISOString();
+    // Codex writes no zeros at the end of a fraction, nor an empty one.
+    const whole = last && new Date(last.at).toISOString().replace(/\.?0+Z$/, "Z");
     const second = params.sortKey === "updated_at" ? whole : whole?.replace(/\.\d+/, "");
     return Promise.resolve({
       data: page.map(({ id }) => method === "thread/list" ? { id } : { thread: { id } }),
