@@ -222,6 +222,7 @@ export interface FileStat {
   mode: number | null;
   size: number;
   uid: number | null;
+  gid: number | null;
 }
 
 /** What a path leads to is like; `null` when that can't be told. */

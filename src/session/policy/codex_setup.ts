@@ -89,15 +89,19 @@ export function refusePlaces(
 export function withBetween(core: RuntimeCore, policy: EffectivePolicy): EffectivePolicy {
   const { cwd, sandbox } = policy;
   const { version } = core.server;
-  if (sandbox.type !== "workspaceWrite" || isWindows(core) || !supports(version, "keepsRoots")) {
+  // Who owns what on another machine is not known.
+  const elsewhere = isWindows(core) || isRemote(core.config);
+  if (sandbox.type !== "workspaceWrite" || elsewhere || !supports(version, "keepsRoots")) {
     return policy;
   }
-  const own = isRemote(core.config) ? null : statOf(cwd);
+  const facts = policyFacts(core);
+  const own = statOf(cwd);
   const roots = sandbox.writableRoots ?? [];
-  const outer = [...roots, ...temporaryRoots(sandbox, policyFacts(core))];
+  const outer = [...roots, ...temporaryRoots(sandbox, facts)]
+    .flatMap((root) => [root, facts.realPath(root) ?? root]);
   const between = above(cwd).filter((path) =>
     outer.some((root) => isInside(path, root) && !isInside(root, path)) &&
-    mayWriteIn(own && statOf(path), own, ownUid())
+    mayWriteIn(statOf(path), own, ownUid())
   );
   if (between.length === 0) return policy;
   const writableRoots = [...new Set([...roots, ...between])];
@@ -110,8 +114,9 @@ export function mayWriteIn(
   cwd: FileStat | null,
   uid: number | null,
 ): boolean {
-  if (directory === null || directory.uid === cwd?.uid || uid === 0) return true;
-  return ((directory.mode ?? 0o777) & 0o022) !== 0;
+  if (directory === null || cwd === null || directory.uid === cwd.uid || uid === 0) return true;
+  const mode = directory.mode ?? 0o777;
+  return (mode & 0o002) !== 0 || (mode & 0o020) !== 0 && directory.gid === cwd.gid;
 }
 
 /** The directories above a path, the nearest first. */
