@@ -107,7 +107,7 @@ export class Turn implements DeltaTaker {
   /** Whether the server worked on it unheard: its record does not tell of commands that run (0.169). */
   #missed = false;
   /** While the connection is lost: its end, which is told after what was missed. */
-  #lateEnd: JsonObject[] | null = null;
+  lateEnd: JsonObject[] | null = null;
   /** Whether its end was told although the server did not tell it. */
   #failed = false;
   readonly #watch: ReturnType<typeof setInterval>;
@@ -221,7 +221,7 @@ export class Turn implements DeltaTaker {
     const { outcome } = this;
     // What has ended is handed out, and does not change any more.
     if (outcome.status !== null) return;
-    if (method === "turn/completed" && !this.endFound && this.#lateEnd?.push(params)) return;
+    if (method === "turn/completed" && !this.endFound && this.lateEnd?.push(params)) return;
     this.#start(method);
     const { item } = params;
     if (isJsonObject(item)) this.owner?.shows?.(item);
@@ -251,7 +251,7 @@ export class Turn implements DeltaTaker {
 
   /** The server is gone, and the turn with it; or (`null`) it works on, and tells later what is missed meanwhile. */
   connectionLost(error: ConnectionClosedError | null): void {
-    this.#lateEnd ??= [];
+    this.lateEnd ??= [];
     if (error === null) return;
     this.#fail(error.withPartial(this.partial()), "connectionClosed");
     this.release();
@@ -260,8 +260,8 @@ export class Turn implements DeltaTaker {
   /** The server worked on without us; this is its record of the turn. What was told before is not told again. */
   resumed(record: JsonObject): void {
     const running = record["status"] === "inProgress";
-    const end = running ? this.#lateEnd?.[0] : { turn: record };
-    this.#lateEnd = null;
+    const end = running ? this.lateEnd?.[0] : { turn: record };
+    this.lateEnd = null;
     this.#missed = true;
     for (const item of objectsOf(record, "items")) {
       const open = running && item["completedAtMs"] === null;

@@ -28,12 +28,16 @@ export function provesOver(method: string, joins: boolean): boolean {
   return joins ? works(method) : method === "turn/started";
 }
 
-/** Whether a turn is over when that is said of another id. */
+/** Whether a turn is over when that is said of another id. What a lost connection hid of it is looked for already. */
 export function isOverBy(
-  { phase, turnId, activeId, outcome }: Pick<Turn, "phase" | "turnId" | "activeId" | "outcome">,
+  { phase, turnId, activeId, outcome, lateEnd }: Pick<
+    Turn,
+    "phase" | "turnId" | "activeId" | "outcome" | "lateEnd"
+  >,
   named: string,
 ): boolean {
   if (phase !== "started" || outcome.status !== null || named === turnId) return false;
+  if (lateEnd) return false;
   // The turn within a review has an id of its own.
   return !(outcome.items.has("enteredReviewMode") && (activeId === turnId || activeId === named));
 }

@@ -27,7 +27,14 @@ test("provesOver() takes a beginning as proof, and before 0.125 only work", () =
 });
 
 test("isOverBy() ends a turn by the id of another one, unless that is the inner one of a review", () => {
-  const turn = { phase: "started", turnId: "a", activeId: "a", status: null, review: false };
+  const turn = {
+    phase: "started",
+    turnId: "a",
+    activeId: "a",
+    status: null,
+    review: false,
+    lateEnd: null,
+  };
   const table: [Partial<typeof turn>, string, boolean][] = [
     [{}, "b", true],
     [{}, "a", false],
@@ -35,6 +42,8 @@ test("isOverBy() ends a turn by the id of another one, unless that is the inner 
     [{ phase: "identified" }, "b", false],
     [{ phase: "completed", status: "completed" as never }, "b", false],
     [{ phase: "released" }, "b", false],
+    // What a lost connection hid of it is looked for.
+    [{ lateEnd: [] as never }, "b", false],
     // What was named in its middle (0.104) works by itself.
     [{ activeId: "b" }, "b", true],
     [{ review: true }, "b", false],
@@ -42,9 +51,9 @@ test("isOverBy() ends a turn by the id of another one, unless that is the inner 
     [{ review: true, activeId: "b" }, "c", true],
   ];
   for (const [change, named, expected] of table) {
-    const { phase, turnId, activeId, status, review } = { ...turn, ...change };
+    const { phase, turnId, activeId, status, review, lateEnd } = { ...turn, ...change };
     const outcome = { status, items: { has: (type: string) => review && /^entered/.test(type) } };
-    const given = { phase, turnId, activeId, outcome } as unknown as Turn;
+    const given = { phase, turnId, activeId, outcome, lateEnd } as unknown as Turn;
     assert.equal(isOverBy(given, named), expected, JSON.stringify([change, named]));
   }
 });
