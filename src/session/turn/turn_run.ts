@@ -221,7 +221,9 @@ export class TurnRun implements TurnOwner {
   identify(turn: Turn): void {
     this.turn = turn;
     turn.span = this.#span;
-    if (this.#pendingOutcome?.by === "timeout") turn.endsAs = "timedOut";
+    const pending = this.#pendingOutcome;
+    if (pending?.by === "timeout") turn.endsAs = "timedOut";
+    if (pending?.by === "limit") turn.outcome.exceeds(pending.exceeded);
     this.#identified.resolve(turn);
     turn.give(this);
     // Given up before it was known which turn the server has made it part of.
@@ -255,7 +257,8 @@ export class TurnRun implements TurnOwner {
     const { limit, allowed } = exceeded;
     const message =
       `The run needs more than its limits.${limit} of ${allowed} and is being interrupted.`;
-    this.turn?.outcome.exceeds(exceeded);
+    // What stops it already is the reason.
+    if (!this.isEnding) this.turn?.outcome.exceeds(exceeded);
     await this.#stopAs({ by: "limit", exceeded, stopped: false }, message);
   }
 

@@ -837,6 +837,29 @@ test("an end that comes before it is known what was lost with the connection is 
   }
 });
 
+test("the reason of an end is the first: a limit, also before the turn has a name, or who stopped it", async () => {
+  const limit = { limit: "tokens", allowed: 10, used: 11 } as const;
+  const end = async (act: (run: TurnRun, stop: AbortController, named: () => void) => unknown) => {
+    const it = new Stage();
+    const stop = new AbortController();
+    const run = it.start("hello", "turn/start", { signal: stop.signal });
+    const named = () => {
+      it.answer("mine");
+      it.started("mine");
+    };
+    void act(run, stop, named);
+    await it.called("turn/interrupt");
+    it.say("turn/completed", { turn: { id: "mine", status: "interrupted" } });
+    await it.reply("turn/interrupt", {});
+    await run.settled;
+    const last = it.all.findLast(({ type }) => type === "turnCompleted")!;
+    return last.type === "turnCompleted" ? last.error?.kind ?? null : undefined;
+  };
+  assert.equal(await end((run, _, named) => (named(), run.exceed(limit))), "budgetExceeded");
+  assert.equal(await end((run, _, named) => (run.exceed(limit), named())), "budgetExceeded");
+  assert.equal(await end((run, stop, named) => (named(), stop.abort(), run.exceed(limit))), null);
+});
+
 test("a turn that goes on after a dropped connection is stopped with commands of which nothing is known", async () => {
   const it = new Stage();
   const run = it.begun("mine");
