@@ -937,6 +937,14 @@ test("a repository around the workspace counts unless it ignores the workspace a
   }
 });
 
+test("ignore files around the workspace with too many rules are refused before they are compared", async () => {
+  await using b = await box();
+  b.put("../.git/HEAD", "ref");
+  b.put("../.gitignore", "a\n".repeat(500_000));
+  const w = await b.open();
+  await assert.rejects(w.record(undefined), CheckpointError);
+});
+
 test("what was moved here from where nothing is recorded is left alone: it is nowhere else", async () => {
   await using b = await box();
   b.put(".gitignore", ".env\nbuild/\nd/private\n");

@@ -115,7 +115,7 @@ export async function scanTree(
     words += text.length;
     if (words > IGNORE_TEXT) throw tooManyRules();
     const all = [...rules, readIgnoreRules(source, fold)];
-    if (all.reduce((sum, each) => sum + each.rules.length, 0) > IGNORE_RULES) throw tooManyRules();
+    if (isTooMuch(all)) throw tooManyRules();
     return all;
   };
   const look = async (path: string, outer: IgnoreRules[]): Promise<[string, IgnoreRules[]][]> => {
@@ -256,12 +256,16 @@ export async function outerIgnores(files: TreeFiles, root: string): Promise<Igno
   const alone = { prefix: "", sources: [...sources] };
   if (top === null) return alone;
   await add("", `${await gitFolder(files, top)}/info/exclude`);
+  const fold = foldsCase();
+  const work: IgnoreWork = { units: 0 };
+  const rules: IgnoreRules[] = [];
   let base = "";
   for (const name of names) {
     await add(base, `${top}/${base}${IGNORE_FILE}`);
-    const rules = sources.map((source) => readIgnoreRules(source, foldsCase()));
+    rules.push(...sources.slice(rules.length).map((source) => readIgnoreRules(source, fold)));
+    if (isTooMuch(rules) || work.units > IGNORE_WORK) throw tooManyRules();
     // Nor does one that ignores it as a whole, such as a home's of a few files.
-    if (isIgnored(rules, base + name, true, foldsCase(), { units: 0 })) return alone;
+    if (isIgnored(rules, base + name, true, fold, work)) return alone;
     base += `${name}/`;
   }
   return { prefix: base, sources };
@@ -306,6 +310,10 @@ export function excludesFile(config: string): string | null {
     if (value) named = value.replace(/^"(.*)"$/, "$1");
   }
   return named;
+}
+
+function isTooMuch(all: readonly IgnoreRules[]): boolean {
+  return all.reduce((sum, each) => sum + each.rules.length, 0) > IGNORE_RULES;
 }
 
 function tooManyRules(): CheckpointError {
