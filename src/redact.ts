@@ -177,7 +177,7 @@ const AUTHORITY = /:\\?\/\\?\//;
 /** An element of XML, up to its end at most. */
 const ELEMENT = /<([\w.:-]+)(?:\s[^<>]*)?>[^<]*(<[\w.:/-]*)?$/;
 /** A URL up to the middle of its password, or of the number of its port, which is shorter. */
-const PASSWORD = /:\\?\/\\?\/[^\s/@:]*:(?!\d{0,5}$)[^\s/@]*$/;
+const PASSWORD = /:\\?\/\\?\/[^\s/@:[]*:(?!\d{0,5}[)\]`"'>,.;]*$)[^\s/@]*$/;
 
 function overBorder(tail: string, delta: string): Cut {
   const joined = tail + delta;

@@ -453,7 +453,8 @@ test("Redactor finds in pieces what is known by what is behind it, and leaves po
       assert.ok(!inPieces(pieces).includes(secret), JSON.stringify(pieces));
     }
   }
-  for (const text of ["http://localhost:8080/path", "<b>bold</b> and <i>more</i>", "see a://b:"]) {
+  const urls = ["http://localhost:8080/path", "(http://localhost:3000), `http://[::1]:80`."];
+  for (const text of [...urls, "<b>bold</b> and <i>more</i>", "see a://b:"]) {
     for (const pieces of cut(text)) assert.equal(inPieces(pieces), text);
   }
 });
