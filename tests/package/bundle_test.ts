@@ -13,7 +13,7 @@ import { esbuildPath, rollupPath } from "./_tools.ts";
  * Bytes, minified. In parts (`--splitting`): what one prompt loads, the entry and the parts that it comes by, measured on a
  * bundle that runs. In one file, where what is loaded when it is used is there from the beginning: all of it.
  */
-const MOST = { inParts: 251 * 1024, inOneFile: 552 * 1024 } as const;
+const MOST = { inParts: 251 * 1024, inOneFile: 553 * 1024 } as const;
 /** Rooms that quickRun never enters: nothing of them is in a bundle. */
 const UNUSED = /\/src\/(?:web|artifact|testing|automation|app_server|adapters|workflow\.js)/;
 
