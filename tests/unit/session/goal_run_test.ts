@@ -134,6 +134,32 @@ test("a goal in whose place somebody has set another one was stopped, not reache
   assert.equal((await goal.finish()).status, "stopped");
 });
 
+test("a turn that a goal's limit stops tells that at its end, as one that begins when it is used up does", async () => {
+  const usage = (totalTokens: number) => {
+    const count = { ...NO_TOKENS, totalTokens };
+    return { tokenUsage: { total: count, last: count } };
+  };
+  const begin = (foreign: ForeignTurns) => {
+    const turn = new Turn(turnHost(), "u", NO_TOKENS);
+    foreign.adopt(turn);
+    turn.notification("turn/started", { turn: { id: "u" } });
+    return turn;
+  };
+  const within = goalOn({ limits: { tokens: 20 } });
+  const turn = begin(within.foreign);
+  turn.notification("thread/tokenUsage/updated", usage(21));
+  const used = goalOn({ limits: { tokens: 20 } });
+  used.foreign.count({ ...NO_TOKENS, totalTokens: 20 }, null);
+  const next = begin(used.foreign);
+  for (const each of [turn, next]) {
+    each.notification("turn/completed", { turn: { id: "u", status: "interrupted" } });
+    assert.equal(each.outcome.stoppedBy?.kind, "budgetExceeded");
+  }
+  for (const { goal } of [within, used]) {
+    assert.equal((await goal.finish()).status, "budgetLimited");
+  }
+});
+
 test("a goal whose last turn could not be stored says so, and lets the thread go", async () => {
   const { goal, foreign, told } = goalOn(
     {},
